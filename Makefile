@@ -1,0 +1,100 @@
+# `make` alone lists the verbs. All of them need Python >= 3.11 and a Rust toolchain, and nothing else.
+#
+#   PYTHONS="3.12 /opt/python3.14/bin/python3" make test     these Pythons only, instead of all that are found
+#   PYTEST="-k timers -x" make pytest-3.12                    arguments for pytest
+#   CARGO_TARGET_DIR=/tmp/target make …                       build elsewhere
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+.DEFAULT_GOAL := help
+
+# The Python that runs tools/: any that is new enough; the ones to build for are found by tools/pythons.py.
+BOOT := $(firstword $(foreach name,python3 python3.15 python3.14 python3.13 python3.12 python3.11,$(shell \
+	$(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+ifeq ($(BOOT),)
+$(error maypole needs Python 3.11 or newer: none of python3, python3.11 … python3.15 on PATH is)
+endif
+
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+# One Python serves the verbs that need only one: the newest found.
+FIRST = $(lastword $(shell $(BOOT) tools/pythons.py --versions))
+BUILD = $(BOOT) tools/build.py
+
+# Cargo alone (no venv) never links the binding to libpython.
+export PYO3_BUILD_EXTENSION_MODULE := 1
+
+##@ The verbs
+.PHONY: help demo test lint bench docs clean
+help: ## List the verbs
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z][a-z0-9-]*%?:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Build in release and run the five tasks on asyncio and on maypole
+	@python=$$($(BUILD) $(FIRST) --requirements build --profile release) && "$$python" tools/demo.py
+
+test: test-rust test-loom test-conformance test-python ## Run every test on every supported Python found
+
+lint: lint-rust lint-python ## Check format, lints, types, stubs and documentation links
+
+bench: ## Measure against asyncio (and uvloop, where it is installed); BENCH="…" passes arguments
+	@python=$$($(BUILD) $(FIRST) --requirements build --profile release) && "$$python" benches/run.py $(BENCH)
+
+docs: ## Build the Rust documentation and list the rest
+	@cargo doc --workspace --no-deps --quiet
+	@echo "$(TARGET)/doc/maypole/index.html"
+	@git ls-files '*.md'
+
+clean: ## Remove everything that was built: target, venvs, caches
+	rm -rf target .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis python/maypole/*.so
+	find python tests tools benches -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ Parts of make test
+.PHONY: test-rust test-loom test-conformance test-python
+test-rust: ## Unit, property and documentation tests of the crates
+	@$(call say,cargo test)
+	@$(CARGO) test --workspace --profile testing --quiet
+
+test-loom: ## Every interleaving of the inbox and its wake-up
+	@$(call say,loom)
+	@RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(TARGET)/loom cargo test -p maypole-core --release --test loom --quiet
+
+test-conformance: ## CPython's own asyncio tests, on every Python found
+	@for version in $$($(BOOT) tools/pythons.py --versions); do $(MAKE) conformance-$$version; done
+
+test-python: ## The project's Python tests, on every Python found
+	@for version in $$($(BOOT) tools/pythons.py --versions); do $(MAKE) pytest-$$version; done
+
+conformance-%: ## CPython's asyncio tests on one Python (conformance-3.12)
+	@$(call say,CPython's own asyncio tests on Python $*)
+	@python=$$($(BUILD) $* --with frameworks) && "$$python" tests/conformance/run.py --loop maypole:new_event_loop
+
+pytest-%: ## The project's Python tests on one Python (pytest-3.12)
+	@$(call say,pytest on Python $*)
+	@python=$$($(BUILD) $* --with frameworks) && "$$python" -m pytest $(PYTEST)
+
+##@ Parts of make lint
+.PHONY: lint-rust lint-python
+lint-rust: ## cargo fmt, clippy and rustdoc, warnings are errors
+	@$(call say,cargo fmt$(comma) clippy$(comma) rustdoc)
+	@cargo fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+lint-python: ## ruff, mypy --strict and stubtest
+	@$(call say,ruff$(comma) mypy$(comma) stubtest)
+	@python=$$($(BUILD) $(FIRST)) && "$$python" -m ruff check . && "$$python" -m ruff format --check . \
+		&& "$$python" -m mypy && "$$python" -m mypy.stubtest maypole._maypole
+
+##@ Smaller verbs
+.PHONY: build format
+build: ## Build maypole into the venv of every Python found
+	@for version in $$($(BOOT) tools/pythons.py --versions); do $(BUILD) $$version; done
+
+format: ## Format all code in place
+	@cargo fmt --all
+	@python=$$($(BUILD) $(FIRST)) && "$$python" -m ruff check --fix-only --quiet . && "$$python" -m ruff format .
+
+CARGO = PYO3_PYTHON="$$($(BOOT) tools/pythons.py $(FIRST))" cargo
+comma := ,
+say = printf '\n== %s\n' "$(1)"
