@@ -4,8 +4,8 @@
     python tools/build.py 3.12 --profile release    the same venv, the profile for users and benchmarks
     python tools/build.py 3.12 --with frameworks    also what the framework tests need
 
-The last line on standard output is the path of the venv's interpreter; all else goes to standard error. Each Python
-has a Cargo target folder of its own, so that going from one to the next compiles nothing twice.
+The last line on standard output is the path of the venv's interpreter; all else goes to standard error. Each
+Python has a Cargo target folder of its own, so that going from one to the next compiles nothing twice.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def require(interpreter: Path, name: str) -> None:
 
 
 def install_one_by_one(interpreter: Path, wanted: Path) -> None:
-    """Install each framework that has a wheel for this Python; the tests of the others say that they are missing."""
+    """Install each framework that has a wheel for this Python; the other tests say so."""
     lines = [line.split("#")[0].strip() for line in wanted.read_text().splitlines()]
     for requirement in filter(None, lines):
         if not pip_install(interpreter, "--only-binary=:all:", requirement):

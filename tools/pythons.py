@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14", "3.15")
+RANGE = f"CPython {SUPPORTED[0]} to {SUPPORTED[-1]}"
 
 PROBE = """
 import json, sys, sysconfig
@@ -103,7 +104,7 @@ def choose(name: str, found: dict[str, Python]) -> Python:
     answer = probe(name)
     if isinstance(answer, Python):
         return answer
-    raise LookupError(answer or f"PYTHONS names {name!r}, which is no Python {SUPPORTED[0]} to {SUPPORTED[-1]}")
+    raise LookupError(answer or f"PYTHONS names {name!r}, which is no {RANGE}")
 
 
 def main(arguments: list[str]) -> int:
@@ -116,7 +117,7 @@ def main(arguments: list[str]) -> int:
     for remark in remarks:
         print(f"pythons: {remark}", file=sys.stderr)
     if not pythons:
-        print(f"pythons: no CPython {SUPPORTED[0]} to {SUPPORTED[-1]} was found; set PYTHONS=/path/to/python3", file=sys.stderr)
+        print(f"pythons: no {RANGE} was found; set PYTHONS=/path/to/python3", file=sys.stderr)
         return 1
     if arguments == ["--versions"]:
         print(" ".join(python.version for python in pythons))

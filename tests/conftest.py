@@ -1,0 +1,135 @@
+"""The loops that every test runs on, and the check that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from harness.kinds import PLAIN, WITH_DEBUG, Loop, LoopKind, NewLoop
+from harness.leaks import KINDS, Before
+from harness.outcome import Outcome, SameAsAsyncio, outcome_of, plain
+
+failed = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--loops", default="", help="only these kinds of loop: asyncio, maypole, …")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that asks for a loop on every kind; ``@pytest.mark.debug`` adds debug mode."""
+    if "loop_kind" not in metafunc.fixturenames:
+        return
+    kinds: tuple[LoopKind, ...] = WITH_DEBUG if metafunc.definition.get_closest_marker("debug") else PLAIN
+    chosen = metafunc.config.getoption("--loops")
+    if chosen:
+        names = [name for name in chosen.split(",") if name]
+        unknown = set(names) - {kind.name for kind in WITH_DEBUG}
+        if unknown:
+            raise pytest.UsageError(f"--loops: no such kind of loop: {', '.join(sorted(unknown))}")
+        kinds = tuple(kind for kind in kinds if kind.name in names)
+    metafunc.parametrize("loop_kind", kinds, ids=lambda kind: kind.name, scope="function")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note on the test that it failed: what it left behind is then no news."""
+    report = yield
+    if report.failed:
+        item.stash[failed] = True
+    return report
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[Before]:
+    """Fail a test that leaves descriptors, threads, loops or unexpected error records.
+
+    ``@pytest.mark.leaks("fds")`` allows one kind, where leaving it is what the test is about.
+    """
+    allowed = frozenset(name for marker in request.node.iter_markers("leaks") for name in marker.args)
+    if "caplog" in request.fixturenames:
+        allowed |= {"logs"}
+    unknown = allowed - set(KINDS)
+    if unknown:
+        raise pytest.UsageError(f"mark leaks: {', '.join(sorted(unknown))} is none of {', '.join(KINDS)}")
+    logger = logging.getLogger("asyncio")
+    before = Before()
+    logger.addHandler(before.records)
+    yield before
+    logger.removeHandler(before.records)
+    if request.node.stash.get(failed, False):
+        return
+    request.node.funcargs.clear()  # the test's own arguments would keep its loop alive
+    left = before.leaked(allowed)
+    assert not left, "left behind:\n  " + "\n  ".join(left)
+
+
+@pytest.fixture
+def loop_factory(loop_kind: LoopKind) -> NewLoop:
+    """The factory alone, for ``asyncio.Runner(loop_factory=…)``; the one who calls it closes the loop."""
+    return loop_kind.new_loop
+
+
+@pytest.fixture
+def new_loop(loop_kind: LoopKind, nothing_left_behind: Before) -> Iterator[NewLoop]:
+    """Make loops that are closed when the test ends."""
+    yield from closing(loop_kind, nothing_left_behind)
+
+
+def closing(kind: LoopKind, before: Before) -> Iterator[NewLoop]:
+    """A factory whose loops are closed after the ``yield``."""
+    made: list[Loop] = []
+
+    def new() -> Loop:
+        made.append(kind.new_loop())
+        before.watch(made[-1])
+        return made[-1]
+
+    yield new
+    for loop in made:
+        loop.close()
+    made.clear()
+
+
+@pytest.fixture
+def loop(new_loop: NewLoop) -> Loop:
+    """One loop, closed when the test ends. It is not the current loop of the thread."""
+    return new_loop()
+
+
+@pytest.fixture
+def same_as_asyncio(loop_kind: LoopKind, nothing_left_behind: Before) -> SameAsAsyncio:
+    """Run a scenario on asyncio's own loop and on this kind: same value, or same exception and text."""
+
+    def on(kind: LoopKind, scenario: Callable[[Loop], Any]) -> Outcome:
+        loop = kind.new_loop()
+        records = nothing_left_behind.records
+        nothing_left_behind.watch(loop)
+        since = len(records.records)
+        try:
+            outcome = outcome_of(lambda: scenario(loop))
+        finally:
+            loop.close()
+        logged = tuple(plain(record.getMessage()) for record in records.take(since))
+        return replace(outcome, logged=logged)
+
+    def compare(scenario: Callable[[Loop], Any]) -> Outcome:
+        oracle = LoopKind("oracle", "asyncio:new_event_loop", loop_kind.debug)
+        expected = on(oracle, scenario)
+        assert on(loop_kind, scenario) == expected
+        return expected
+
+    return compare
+
+
+@pytest.fixture(autouse=True)
+def no_current_loop() -> Iterator[None]:
+    """No test sees the loop that another one has set for the thread."""
+    yield
+    asyncio._set_running_loop(None)

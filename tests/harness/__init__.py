@@ -1,0 +1,1 @@
+"""What the tests share: kinds of loop, outcomes to compare, leak checks, child processes."""
