@@ -390,6 +390,18 @@ impl<T> Sources<T> {
             .flat_map(|(_, source)| source.reader.iter().chain(&source.writer))
     }
 
+    /// Walks over the watched descriptors, in no order.
+    ///
+    /// ```
+    /// let mut sources = maypole_core::Sources::new();
+    /// sources.set_reader(3, "r");
+    /// sources.set_writer(3, "w");
+    /// assert_eq!(sources.descriptors().collect::<Vec<_>>(), [3]);
+    /// ```
+    pub fn descriptors(&self) -> impl Iterator<Item = i32> {
+        self.slots.iter().map(|(_, source)| source.fd)
+    }
+
     /// Takes all readers and writers out. The caller takes the descriptors out of the poller.
     ///
     /// ```

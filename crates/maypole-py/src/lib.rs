@@ -1,1 +1,14 @@
-//! Placeholder.
+//! The native module `maypole._maypole`.
+//!
+//! This crate is the only one that knows Python. Hot types are heap types of their own on the raw C API ([`capi`]); everything
+//! else is safe PyO3.
+//!
+//! Invariant: the module needs the interpreter lock and says so; a second interpreter is refused by PyO3.
+//! Invariant: no panic leaves the crate as anything but a Python exception.
+
+// The fields of the C structures are reached through raw pointers by design; each block says why that is sound.
+mod asyncio;
+mod capi;
+mod event_loop;
+mod handle;
+mod module;

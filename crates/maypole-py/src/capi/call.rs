@@ -1,0 +1,170 @@
+//! Calls, attributes and small conversions.
+
+use pyo3::ffi;
+
+use super::error::{Result, check};
+use super::object::{Obj, Owned};
+
+impl Obj {
+    /// Calls the object with positional arguments.
+    #[inline]
+    pub(crate) fn call(&self, args: &[&Obj]) -> Result<Owned> {
+        let first = args.as_ptr().cast::<*mut ffi::PyObject>();
+        // SAFETY: `&Obj` has the layout of a non-null object pointer, and the slice outlives the call.
+        unsafe {
+            Owned::steal(ffi::PyObject_Vectorcall(
+                self.as_ptr(),
+                first,
+                args.len(),
+                std::ptr::null_mut(),
+            ))
+        }
+    }
+
+    /// Calls the object with the items of a tuple as arguments, without building another one.
+    #[inline]
+    pub(crate) fn call_with_tuple(&self, args: &Obj) -> Result<Owned> {
+        let tuple = args.as_ptr();
+        debug_assert!(args.type_ptr() == &raw mut ffi::PyTuple_Type);
+        // SAFETY: `args` is a tuple (asserted by who stores it), whose items stay alive during the call: the caller holds it.
+        let items =
+            unsafe { (&raw mut (*tuple.cast::<ffi::PyTupleObject>()).ob_item).cast::<*mut ffi::PyObject>() };
+        // SAFETY: a tuple has a size.
+        let count = unsafe { ffi::PyTuple_GET_SIZE(tuple) } as usize;
+        // SAFETY: `items` points at `count` live references.
+        unsafe {
+            Owned::steal(ffi::PyObject_Vectorcall(
+                self.as_ptr(),
+                items,
+                count,
+                std::ptr::null_mut(),
+            ))
+        }
+    }
+
+    /// Calls a method by its interned name.
+    #[inline]
+    pub(crate) fn call_method(&self, name: &Obj, args: &[&Obj]) -> Result<Owned> {
+        debug_assert!(args.len() < 8);
+        let mut stack: [*mut ffi::PyObject; 8] = [std::ptr::null_mut(); 8];
+        stack[0] = self.as_ptr();
+        for (place, arg) in stack[1..].iter_mut().zip(args) {
+            *place = arg.as_ptr();
+        }
+        // SAFETY: the first `1 + args.len()` places hold live objects.
+        unsafe {
+            Owned::steal(ffi::PyObject_VectorcallMethod(
+                name.as_ptr(),
+                stack.as_ptr(),
+                1 + args.len(),
+                std::ptr::null_mut(),
+            ))
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get_attr(&self, name: &Obj) -> Result<Owned> {
+        // SAFETY: both objects are live.
+        unsafe { Owned::steal(ffi::PyObject_GetAttr(self.as_ptr(), name.as_ptr())) }
+    }
+
+    #[inline]
+    pub(crate) fn set_attr(&self, name: &Obj, value: &Obj) -> Result<()> {
+        // SAFETY: all three objects are live.
+        check(unsafe { ffi::PyObject_SetAttr(self.as_ptr(), name.as_ptr(), value.as_ptr()) })
+    }
+
+    /// The truth value, as `bool(x)`.
+    pub(crate) fn truthy(&self) -> Result<bool> {
+        // SAFETY: the object is live.
+        let answer = unsafe { ffi::PyObject_IsTrue(self.as_ptr()) };
+        check(answer)?;
+        Ok(answer == 1)
+    }
+
+    /// The value as a C `double`, as `float(x)` does for numbers.
+    #[inline]
+    pub(crate) fn as_f64(&self) -> Result<f64> {
+        // SAFETY: the object is live.
+        let value = unsafe { ffi::PyFloat_AsDouble(self.as_ptr()) };
+        // SAFETY: reading the error indicator needs only the lock.
+        if value == -1.0 && !unsafe { ffi::PyErr_Occurred() }.is_null() {
+            return Err(super::Raised);
+        }
+        Ok(value)
+    }
+
+    /// The value as a C `long long`.
+    pub(crate) fn as_i64(&self) -> Result<i64> {
+        // SAFETY: the object is live.
+        let value = unsafe { ffi::PyLong_AsLongLong(self.as_ptr()) };
+        // SAFETY: reading the error indicator needs only the lock.
+        if value == -1 && !unsafe { ffi::PyErr_Occurred() }.is_null() {
+            return Err(super::Raised);
+        }
+        Ok(value)
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_exact_float(&self) -> bool {
+        // SAFETY: the type object is a static of the interpreter.
+        self.type_ptr() == &raw mut ffi::PyFloat_Type
+    }
+}
+
+#[inline]
+pub(crate) fn float(value: f64) -> Result<Owned> {
+    // SAFETY: the lock is held.
+    unsafe { Owned::steal(ffi::PyFloat_FromDouble(value)) }
+}
+
+pub(crate) fn integer(value: i64) -> Result<Owned> {
+    // SAFETY: the lock is held.
+    unsafe { Owned::steal(ffi::PyLong_FromLongLong(value)) }
+}
+
+pub(crate) fn unsigned(value: u64) -> Result<Owned> {
+    // SAFETY: the lock is held.
+    unsafe { Owned::steal(ffi::PyLong_FromUnsignedLongLong(value)) }
+}
+
+pub(crate) fn text(value: &str) -> Result<Owned> {
+    let size = value.len() as ffi::Py_ssize_t;
+    // SAFETY: pointer and length describe valid UTF-8.
+    unsafe { Owned::steal(ffi::PyUnicode_FromStringAndSize(value.as_ptr().cast(), size)) }
+}
+
+/// A tuple of new references to `items`.
+#[inline]
+pub(crate) fn tuple(items: &[&Obj]) -> Result<Owned> {
+    // SAFETY: the lock is held; the size is that of a slice.
+    let tuple = unsafe { Owned::steal(ffi::PyTuple_New(items.len() as ffi::Py_ssize_t))? };
+    for (place, item) in items.iter().enumerate() {
+        // SAFETY: the tuple is new and ours, `place` is within its size, and the reference given away is new.
+        unsafe { ffi::PyTuple_SET_ITEM(tuple.as_ptr(), place as ffi::Py_ssize_t, item.own().into_ptr()) };
+    }
+    Ok(tuple)
+}
+
+/// A list that takes over `items`.
+pub(crate) fn list(items: Vec<Owned>) -> Result<Owned> {
+    // SAFETY: the lock is held; the size is that of a vector.
+    let list = unsafe { Owned::steal(ffi::PyList_New(items.len() as ffi::Py_ssize_t))? };
+    for (place, item) in items.into_iter().enumerate() {
+        // SAFETY: the list is new and ours, `place` is within its size, and the reference is given away.
+        unsafe { ffi::PyList_SET_ITEM(list.as_ptr(), place as ffi::Py_ssize_t, item.into_ptr()) };
+    }
+    Ok(list)
+}
+
+/// Imports a module by its dotted name.
+pub(crate) fn import(name: &str) -> Result<Owned> {
+    let name = text(name)?;
+    // SAFETY: the name is a live string.
+    unsafe { Owned::steal(ffi::PyImport_Import(name.as_ptr())) }
+}
+
+/// `module.attribute`, imported.
+pub(crate) fn import_from(module: &str, attribute: &str) -> Result<Owned> {
+    import(module)?.get_attr(&*text(attribute)?)
+}

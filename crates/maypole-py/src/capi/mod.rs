@@ -1,0 +1,31 @@
+//! The one audited layer over the raw C API of CPython.
+//!
+//! Everything hot in maypole (loop, handles, tasks, futures, transports) is a heap type of its own, because a `METH_FASTCALL`
+//! method costs half of a generated one. The price is unsafe code, and this folder is where most of it lives:
+//!
+//! * [`object`]: `Obj`, a borrowed Python object, and `Owned`, a strong reference; together they carry the proof that the
+//!   interpreter lock is held.
+//! * [`call`]: calls, attributes, items.
+//! * [`error`]: raising, taking and restoring Python exceptions; [`Raised`] is the error type of the crate.
+//! * [`class`]: building heap types and the trampolines through which Python enters Rust.
+//! * [`args`]: reading the arguments of a fast call.
+//! * [`names`]: interned strings.
+//! * [`cell`]: process-wide values protected by the interpreter lock.
+//! * [`member`]: the places of `__slots__` inside objects of pure Python classes.
+//!
+//! Invariant: an `Obj` or `Owned` exists only on a thread that holds the interpreter lock; [`crate::event_loop`]'s wait is the one
+//! place that gives the lock up, and it holds neither.
+//! Invariant: no panic crosses into C; every entry goes through [`class::enter`].
+
+pub(crate) mod args;
+pub(crate) mod call;
+pub(crate) mod cell;
+pub(crate) mod class;
+pub(crate) mod error;
+pub(crate) mod member;
+pub(crate) mod names;
+pub(crate) mod object;
+
+pub(crate) use args::Args;
+pub(crate) use error::{Raised, Result};
+pub(crate) use object::{Obj, Owned};

@@ -1,0 +1,68 @@
+//! Interned strings: attribute and keyword names that the hot paths compare by identity.
+
+use pyo3::ffi;
+
+use super::cell::GilOnce;
+use super::error::Result;
+use super::object::{Obj, Owned};
+
+macro_rules! names {
+    ($($name:ident = $text:literal),* $(,)?) => {
+        /// One interned string per name.
+        pub(crate) struct Names { $(pub(crate) $name: Owned,)* }
+
+        impl Names {
+            fn new() -> Result<Names> {
+                Ok(Names { $($name: intern(concat!($text, "\0"))?,)* })
+            }
+        }
+    };
+}
+
+names! {
+    cancel = "cancel",
+    cancelled_field = "_cancelled",
+    check_callback = "_check_callback",
+    check_thread = "_check_thread",
+    context = "context",
+    get_debug = "get_debug",
+    report_failure = "_report_callback_failure",
+    run = "_run",
+    run_debug = "_run_handle_in_debug",
+    virtual_deadlock = "_virtual_deadlock",
+    virtual_outstanding = "_virtual_outstanding",
+    virtual_spin = "_virtual_spin",
+    virtual_watched = "_virtual_watched",
+    time = "time",
+    timer_handle_cancelled = "_timer_handle_cancelled",
+}
+
+static NAMES: GilOnce<Names> = GilOnce::new();
+
+fn intern(text: &str) -> Result<Owned> {
+    // SAFETY: `text` ends with a zero byte, added by the macro above.
+    unsafe { Owned::steal(ffi::PyUnicode_InternFromString(text.as_ptr().cast())) }
+}
+
+/// Makes the strings; called once while the module is imported.
+pub(crate) fn init() -> Result<()> {
+    if !NAMES.is_set() {
+        NAMES.set(Names::new()?);
+    }
+    Ok(())
+}
+
+#[inline(always)]
+pub(crate) fn get() -> &'static Names {
+    NAMES.get()
+}
+
+/// Whether a keyword's name is `name`: by identity first, since both are usually interned.
+#[inline]
+pub(crate) fn same(given: &Obj, name: &Obj) -> bool {
+    if given.is(name) {
+        return true;
+    }
+    // SAFETY: both are live strings; comparing two strings does not raise.
+    unsafe { ffi::PyUnicode_Compare(given.as_ptr(), name.as_ptr()) == 0 }
+}

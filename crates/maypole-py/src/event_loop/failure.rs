@@ -1,0 +1,21 @@
+//! Where the exception of a callback goes: to the loop's exception handler, in asyncio's words.
+
+use super::LoopObject;
+use crate::capi::class::Native;
+use crate::capi::error::{current_ends_program, take};
+use crate::capi::{Obj, Raised, Result, names};
+
+/// Sends the current exception to `call_exception_handler`, unless it is one that ends the program.
+///
+/// # Errors
+/// `SystemExit` and `KeyboardInterrupt` stay set, as does whatever the exception handler itself lets through.
+#[cold]
+pub(super) fn report(this: &LoopObject, handle: &Obj) -> Result<()> {
+    if current_ends_program() {
+        return Err(Raised);
+    }
+    let Some(exception) = take() else { return Ok(()) };
+    this.as_obj()
+        .call_method(&names::get().report_failure, &[handle, &exception])?;
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! `call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`: from the user's call to the queue or the wheel.
+//!
+//! Source: <https://docs.python.org/3/library/asyncio-eventloop.html#scheduling-callbacks>
+
+use std::ffi::CStr;
+
+use maypole_core::time::deadline_ns;
+use pyo3::ffi;
+
+use super::{LoopObject, Scheduled, check_in_debug};
+use crate::capi::class::Native;
+use crate::capi::error::{runtime_error, type_error};
+use crate::capi::object::none;
+use crate::capi::{Args, Obj, Owned, Result, call, names};
+use crate::handle::{self, Parts};
+
+pub(super) const CALL_SOON_DOC: &CStr =
+    c"call_soon($self, callback, /, *args, context=None)\n--\n\nRun callback(*args) in the next turn; return its Handle.";
+pub(super) const THREADSAFE_DOC: &CStr =
+    c"call_soon_threadsafe($self, callback, /, *args, context=None)\n--\n\nLike call_soon, from any thread.";
+pub(super) const CALL_LATER_DOC: &CStr =
+    c"call_later($self, delay, callback, /, *args, context=None)\n--\n\nRun callback(*args) after delay seconds; return its TimerHandle.";
+pub(super) const CALL_AT_DOC: &CStr =
+    c"call_at($self, when, callback, /, *args, context=None)\n--\n\nRun callback(*args) at the loop time when; return its TimerHandle.";
+
+impl LoopObject {
+    #[inline(always)]
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.closed.get() {
+            Err(runtime_error("Event loop is closed"))
+        } else {
+            Ok(())
+        }
+    }
+
+    #[inline]
+    fn parts<'a>(&'a self, given: &Scheduled<'a>) -> Parts<'a> {
+        Parts {
+            callback: given.callback,
+            args: given.args,
+            context: given.context,
+            event_loop: self,
+        }
+    }
+
+    /// Queues something behind everything that is ready now.
+    #[inline(always)]
+    pub(crate) fn enqueue(&self, item: Owned) {
+        self.turn.borrow_mut().enqueue(item);
+    }
+}
+
+pub(super) fn call_soon(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let given = Scheduled::read(args, "call_soon", &["callback"])?;
+    this.check_open()?;
+    if this.debug.get() {
+        check_in_debug(this, given.callback, "call_soon", true)?;
+    }
+    let handle = handle::new_handle(&this.parts(&given))?;
+    this.enqueue(handle.clone());
+    Ok(handle)
+}
+
+pub(super) fn call_soon_threadsafe(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let given = Scheduled::read(args, "call_soon_threadsafe", &["callback"])?;
+    this.check_open()?;
+    if this.debug.get() {
+        check_in_debug(this, given.callback, "call_soon_threadsafe", false)?;
+    }
+    let handle = handle::new_handle(&this.parts(&given))?;
+    // The interpreter lock, which every caller holds, orders this against the loop's own use of the queue.
+    this.enqueue(handle.clone());
+    this.ring()?;
+    Ok(handle)
+}
+
+pub(super) fn call_later(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let given = Scheduled::read(args, "call_later", &["delay", "callback"])?;
+    let delay = given.leading[0];
+    if delay.is_none() {
+        return Err(type_error("delay must not be None"));
+    }
+    let when = if delay.is_exact_float() && !this.foreign_time.get() {
+        call::float(maypole_core::time::seconds(this.now_ns()?) + delay.as_f64()?)?
+    } else {
+        let now = this.as_obj().call_method(&names::get().time, &[])?;
+        // SAFETY: two live objects; the addition raises for what is no number.
+        unsafe { Owned::steal(ffi::PyNumber_Add(now.as_ptr(), delay.as_ptr()))? }
+    };
+    schedule(this, &when, &given, "call_later")
+}
+
+pub(super) fn call_at(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let given = Scheduled::read(args, "call_at", &["when", "callback"])?;
+    if given.leading[0].is_none() {
+        return Err(type_error("when cannot be None"));
+    }
+    schedule(this, given.leading[0], &given, "call_at")
+}
+
+fn schedule(this: &LoopObject, when: &Obj, given: &Scheduled<'_>, method: &str) -> Result<Owned> {
+    this.check_open()?;
+    if this.debug.get() {
+        check_in_debug(this, given.callback, method, true)?;
+    }
+    let deadline_ns = deadline_ns(when.as_f64()?);
+    let timer = handle::new_timer_handle(when, &this.parts(given))?;
+    let key = this.turn.borrow_mut().schedule(deadline_ns, timer.clone());
+    handle::types().set_key(&timer, key);
+    Ok(timer)
+}
+
+/// `_add_callback(handle)`: inherited code (signals, transports) queues handles that it made itself.
+pub(super) fn add_callback(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let (given, _) = args.at_least("_add_callback", &["handle"], 1)?;
+    if !given[0].get_attr(&names::get().cancelled_field)?.truthy()? {
+        this.enqueue(given[0].own());
+    }
+    Ok(none())
+}

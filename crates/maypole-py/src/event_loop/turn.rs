@@ -1,0 +1,86 @@
+//! One turn of the loop: wait, queue what became ready, run the batch.
+//!
+//! Source: the order of `asyncio.base_events.BaseEventLoop._run_once`: descriptors before timers, and only what is queued when the
+//! batch begins is run in it.
+
+use pyo3::ffi;
+
+use super::{LoopObject, failure};
+use crate::capi::class::Native;
+use crate::capi::error::check;
+use crate::capi::object::none;
+use crate::capi::{Obj, Owned, Result, names};
+use crate::{asyncio, handle};
+
+/// `_run_turns()`: turns until `stop()`, or until something that ends the program leaves a callback.
+pub(super) fn run_turns(this: &LoopObject) -> Result<Owned> {
+    this.patched_run.set(asyncio::handle_run_is_patched()?);
+    loop {
+        one_turn(this)?;
+        if this.stopping.get() {
+            return Ok(none());
+        }
+    }
+}
+
+/// `_run_once()`: one turn.
+pub(super) fn run_once(this: &LoopObject) -> Result<Owned> {
+    this.patched_run.set(asyncio::handle_run_is_patched()?);
+    one_turn(this)?;
+    Ok(none())
+}
+
+fn one_turn(this: &LoopObject) -> Result<()> {
+    this.turns.set(this.turns.get() + 1);
+    this.wait_for_work()?;
+    let now_ns = this.turn_now_ns()?;
+    this.turn.borrow_mut().begin(now_ns);
+    run_batch(this)?;
+    // Python code runs signal handlers by itself; a batch of native callbacks would not.
+    // SAFETY: the lock is held and no exception is set.
+    check(unsafe { ffi::PyErr_CheckSignals() })
+}
+
+fn run_batch(this: &LoopObject) -> Result<()> {
+    loop {
+        let item = this.turn.borrow_mut().take();
+        let Some(item) = item else { return Ok(()) };
+        run_item(this, &item)?;
+    }
+}
+
+#[inline]
+fn run_item(this: &LoopObject, item: &Obj) -> Result<()> {
+    let types = handle::types();
+    if !types.is_own(item) || this.debug.get() || this.patched_run.get() {
+        return run_slowly(this, item);
+    }
+    if item.type_ptr().cast() == types.timer_handle.as_ptr() {
+        handle::mark_unscheduled(item);
+    }
+    if handle::is_cancelled(item) {
+        return Ok(());
+    }
+    match handle::run(item) {
+        Ok(()) => Ok(()),
+        Err(_) => failure::report(this, item),
+    }
+}
+
+/// Handles that are not ours, debug mode (slow-callback log) and replaced `Handle._run`: through the handle's own method.
+#[cold]
+fn run_slowly(this: &LoopObject, item: &Obj) -> Result<()> {
+    let names = names::get();
+    if item.type_ptr().cast() == handle::types().timer_handle.as_ptr() {
+        handle::mark_unscheduled(item);
+    }
+    if item.get_attr(&names.cancelled_field)?.truthy()? {
+        return Ok(());
+    }
+    if this.debug.get() {
+        this.as_obj().call_method(&names.run_debug, &[item])?;
+    } else {
+        item.call_method(&names.run, &[])?;
+    }
+    Ok(())
+}

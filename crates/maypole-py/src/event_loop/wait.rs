@@ -1,0 +1,167 @@
+//! Waiting: for descriptors, timers, other threads and signals.
+//!
+//! Invariant: the interpreter lock is given up only here, only for a wait that may block, and while no Python object is borrowed.
+//! Invariant: `sleeping` is set before the lock is given up and cleared by whoever rings, so a wake-up is never lost and never
+//! written twice: everybody who queues work holds the lock, hence comes either before the wait or after `sleeping` is set.
+
+use std::rc::Rc;
+
+use maypole_core::Wait;
+use maypole_sys::{Events, Poller, Timeout, Waker, monotonic_ns};
+use pyo3::ffi;
+
+use super::LoopObject;
+use crate::capi::error::{check, os_error, runtime_error};
+use crate::capi::object::none;
+use crate::capi::{Owned, Result};
+use crate::handle;
+
+/// The key under which the poller reports the wake-up.
+const WAKE_KEY: u64 = u64::MAX;
+
+/// Poller and wake-up; both work through a shared reference, so that other threads may use them while the loop waits.
+pub(super) struct Reactor {
+    pub(super) poller: Poller,
+    waker: Waker,
+}
+
+impl Reactor {
+    /// Makes poller and wake-up.
+    ///
+    /// # Errors
+    /// `OSError` when descriptors have run out.
+    pub(super) fn new() -> Result<Reactor> {
+        let make = || -> std::io::Result<Reactor> {
+            let (poller, waker) = (Poller::new()?, Waker::new()?);
+            poller.add(waker.as_raw_fd(), WAKE_KEY, true, false)?;
+            Ok(Reactor { poller, waker })
+        };
+        make().map_err(|error| os_error(&error))
+    }
+}
+
+/// What a wait ended with.
+pub(super) enum Waited {
+    /// Perhaps some events were queued.
+    Done,
+    /// A signal came: its Python handler must run now.
+    Interrupted,
+}
+
+impl LoopObject {
+    /// Waits as long as there is nothing to do, then queues what became ready.
+    pub(super) fn wait_for_work(&self) -> Result<()> {
+        if self.is_virtual {
+            return self.wait_on_virtual_clock();
+        }
+        let timeout = if self.turn.borrow().ready_len() > 0 || self.stopping.get() {
+            if !self.turn.borrow_mut().must_poll(monotonic_ns()) {
+                return Ok(());
+            }
+            Timeout::Now
+        } else {
+            let now_ns = self.now_ns()?;
+            timeout_of(self.turn.borrow_mut().wait(now_ns), now_ns)
+        };
+        if let Waited::Interrupted = self.poll(timeout)? {
+            // SAFETY: the lock is held and no exception is set.
+            check(unsafe { ffi::PyErr_CheckSignals() })?;
+        }
+        self.turn.borrow_mut().polled(monotonic_ns());
+        Ok(())
+    }
+
+    /// The poller and wake-up of a loop that is not closed.
+    pub(super) fn reactor(&self) -> Result<Rc<Reactor>> {
+        match self.reactor.borrow().as_ref() {
+            Some(reactor) => Ok(Rc::clone(reactor)),
+            None => Err(runtime_error("Event loop is closed")),
+        }
+    }
+
+    /// Polls once, with the interpreter lock given up if the poll may block, and queues the handles of what is ready.
+    pub(super) fn poll(&self, timeout: Timeout) -> Result<Waited> {
+        let reactor = self.reactor()?;
+        let Ok(mut events) = self.events.try_borrow_mut() else {
+            return Err(runtime_error(
+                "Cannot run the event loop while another thread runs it",
+            ));
+        };
+        let outcome = if timeout == Timeout::Now {
+            reactor.poller.wait(&mut events, timeout)
+        } else {
+            self.sleeping.set(true);
+            // SAFETY: the lock is held. Nothing below touches a Python object, and the borrowed buffer is this thread's alone.
+            let thread = unsafe { ffi::PyEval_SaveThread() };
+            let outcome = reactor.poller.wait(&mut events, timeout);
+            // SAFETY: the state is the one that this thread saved.
+            unsafe { ffi::PyEval_RestoreThread(thread) };
+            self.sleeping.set(false);
+            outcome
+        };
+        match outcome {
+            Ok(_) => self.queue_events(&reactor, &events).map(|()| Waited::Done),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Ok(Waited::Interrupted),
+            Err(error) => Err(os_error(&error)),
+        }
+    }
+
+    /// Queues readers and writers of the events in the buffer, in the order in which the kernel reported them.
+    fn queue_events(&self, reactor: &Reactor, events: &Events) -> Result<()> {
+        let mut cancelled = Vec::new();
+        {
+            let sources = self.sources.borrow();
+            let mut turn = self.turn.borrow_mut();
+            for event in events.iter() {
+                if event.key_bits == WAKE_KEY {
+                    reactor.waker.drain().map_err(|error| os_error(&error))?;
+                    continue;
+                }
+                let key = maypole_core::Key::from_bits(event.key_bits);
+                let (reader, writer) = sources.ready(key, event.readable, event.writable);
+                for item in [reader, writer].into_iter().flatten() {
+                    if handle::is_cancelled(item) {
+                        cancelled.push(key);
+                    } else {
+                        turn.enqueue(item.clone());
+                    }
+                }
+            }
+        }
+        for key in cancelled {
+            self.drop_cancelled(key)?;
+        }
+        Ok(())
+    }
+
+    /// Wakes the loop if it waits; callable from any thread that holds the interpreter lock.
+    #[inline]
+    pub(super) fn ring(&self) -> Result<()> {
+        if !self.sleeping.replace(false) {
+            return Ok(());
+        }
+        self.ring_always()
+    }
+
+    /// Writes to the wake-up whatever the loop does; a closed loop has none, as asyncio's has no self-pipe.
+    pub(super) fn ring_always(&self) -> Result<()> {
+        match self.reactor.borrow().as_ref() {
+            Some(reactor) => reactor.waker.wake().map_err(|error| os_error(&error)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn timeout_of(wait: Wait, now_ns: u64) -> Timeout {
+    match wait {
+        Wait::Poll => Timeout::Now,
+        Wait::Until(deadline_ns) => Timeout::until(Some(deadline_ns), now_ns),
+        Wait::Forever => Timeout::Forever,
+    }
+}
+
+/// `_write_to_self()`: inherited code rings with it after queueing from another thread or a signal handler.
+pub(super) fn write_to_self(this: &LoopObject) -> Result<Owned> {
+    this.ring_always()?;
+    Ok(none())
+}

@@ -1,0 +1,168 @@
+//! Readers and writers: what `add_reader`, `add_writer` and the inherited transports stand on.
+//!
+//! Invariant: the poller's registration and the table agree; when the kernel refuses a descriptor, the table is put back first.
+//! Source: <https://docs.python.org/3/library/asyncio-eventloop.html#watching-file-descriptors>
+
+use std::os::fd::RawFd;
+
+use maypole_core::{Change, Interest, Key};
+use pyo3::ffi;
+
+use super::LoopObject;
+use crate::capi::error::{os_error, value_error};
+use crate::capi::object::boolean;
+use crate::capi::{Args, Obj, Owned, Raised, Result};
+use crate::handle::{self, Parts};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Read,
+    Write,
+}
+
+pub(super) fn add_reader(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    add(this, args, Side::Read, "_add_reader")
+}
+
+pub(super) fn add_writer(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    add(this, args, Side::Write, "_add_writer")
+}
+
+pub(super) fn remove_reader(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    remove(this, args, Side::Read, "_remove_reader")
+}
+
+pub(super) fn remove_writer(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    remove(this, args, Side::Write, "_remove_writer")
+}
+
+/// `_interest(fd)`: the watched events as `selectors.EVENT_READ | selectors.EVENT_WRITE`, 0 for none.
+pub(super) fn interest(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let (required, _) = args.at_least("_interest", &["fd"], 1)?;
+    let interest = this.sources.borrow().interest(descriptor(required[0])?);
+    let bits =
+        i64::from(interest.contains(Interest::READ)) | i64::from(interest.contains(Interest::WRITE)) << 1;
+    crate::capi::call::integer(bits)
+}
+
+fn add(this: &LoopObject, args: Args<'_>, side: Side, method: &str) -> Result<Owned> {
+    let (required, rest) = args.at_least(method, &["fd", "callback"], 2)?;
+    this.check_open()?;
+    let fd = descriptor(required[0])?;
+    let parts = Parts {
+        callback: required[1],
+        args: rest,
+        context: None,
+        event_loop: this,
+    };
+    let handle = handle::new_handle(&parts)?;
+    let (registration, interest) = {
+        let mut sources = this.sources.borrow_mut();
+        let registration = match side {
+            Side::Read => sources.set_reader(fd, handle.clone()),
+            Side::Write => sources.set_writer(fd, handle.clone()),
+        };
+        (registration, sources.interest(fd))
+    };
+    if let Err(error) = apply(this, fd, registration.key, registration.change) {
+        drop(take(this, fd, side));
+        return Err(error);
+    }
+    debug_assert!(!interest.is_empty());
+    if let Some(replaced) = registration.replaced {
+        replaced.call_method(&crate::capi::names::get().cancel, &[])?;
+    }
+    Ok(handle)
+}
+
+fn remove(this: &LoopObject, args: Args<'_>, side: Side, method: &str) -> Result<Owned> {
+    let (required, _) = args.at_least(method, &["fd"], 1)?;
+    if this.closed.get() {
+        return Ok(boolean(false));
+    }
+    let fd = descriptor(required[0])?;
+    let Some((handle, key, change)) = take(this, fd, side) else {
+        return Ok(boolean(false));
+    };
+    let applied = apply(this, fd, key, change);
+    handle.call_method(&crate::capi::names::get().cancel, &[])?;
+    applied.map(|()| boolean(true))
+}
+
+fn take(this: &LoopObject, fd: RawFd, side: Side) -> Option<(Owned, Key, Change)> {
+    let mut sources = this.sources.borrow_mut();
+    let removal = match side {
+        Side::Read => sources.remove_reader(fd),
+        Side::Write => sources.remove_writer(fd),
+    }?;
+    Some((removal.item, removal.key, removal.change))
+}
+
+/// Tells the poller about a change of interest.
+fn apply(this: &LoopObject, fd: RawFd, key: Key, change: Change) -> Result<()> {
+    let reactor = this.reactor()?;
+    let bits = key.to_bits();
+    let (read, write) = (
+        |interest: Interest| interest.contains(Interest::READ),
+        |interest: Interest| interest.contains(Interest::WRITE),
+    );
+    let outcome = match change {
+        Change::Unchanged => Ok(()),
+        Change::Add(interest) => reactor.poller.add(fd, bits, read(interest), write(interest)),
+        Change::Modify(interest) => reactor.poller.modify(fd, bits, read(interest), write(interest)),
+        // A descriptor that its owner closed first has left the poller by itself.
+        Change::Remove => reactor.poller.remove(fd).or_else(ignore_gone),
+    };
+    outcome.map_err(|error| os_error(&error))
+}
+
+fn ignore_gone(error: std::io::Error) -> std::io::Result<()> {
+    match error.raw_os_error() {
+        Some(libc::ENOENT | libc::EBADF) => Ok(()),
+        _ => Err(error),
+    }
+}
+
+impl LoopObject {
+    /// Removes the cancelled handles of one source: somebody cancelled a reader's handle instead of removing the reader.
+    #[cold]
+    pub(super) fn drop_cancelled(&self, key: Key) -> Result<()> {
+        let fd = self.sources.borrow().fd(key);
+        let Some(fd) = fd else { return Ok(()) };
+        for side in [Side::Read, Side::Write] {
+            let cancelled = {
+                let sources = self.sources.borrow();
+                let item = if side == Side::Read {
+                    sources.reader(fd)
+                } else {
+                    sources.writer(fd)
+                };
+                item.is_some_and(|item| handle::is_cancelled(item))
+            };
+            if cancelled && let Some((_, key, change)) = take(self, fd, side) {
+                apply(self, fd, key, change)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The number behind a descriptor argument: an integer or an object with `fileno()`.
+fn descriptor(given: &Obj) -> Result<RawFd> {
+    // SAFETY: a live object.
+    if unsafe { ffi::PyLong_Check(given.as_ptr()) } != 0 {
+        let number = given.as_i64()?;
+        return RawFd::try_from(number)
+            .ok()
+            .filter(|fd| *fd >= 0)
+            .ok_or_else(|| invalid(number));
+    }
+    // SAFETY: a live object; the function calls `fileno()` and raises for what has none.
+    let fd = unsafe { ffi::PyObject_AsFileDescriptor(given.as_ptr()) };
+    if fd < 0 { Err(Raised) } else { Ok(fd) }
+}
+
+#[cold]
+fn invalid(number: i64) -> Raised {
+    value_error(&format!("Invalid file descriptor: {number}"))
+}

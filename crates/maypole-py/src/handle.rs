@@ -1,0 +1,329 @@
+//! `Handle` and `TimerHandle`: asyncio's own classes, subclassed natively.
+//!
+//! A handle is a real `asyncio.Handle` (its fields are the slots of that class), so everything that reads, prints or compares
+//! handles goes on working. Only making, running and cancelling one is native.
+//!
+//! Invariant: a timer handle's key is live in the wheel exactly while the handle is scheduled; cancelling takes it out at once.
+//! Source: <https://docs.python.org/3/library/asyncio-eventloop.html#callback-handles>
+
+use std::cell::Cell;
+
+use maypole_core::Key;
+use pyo3::ffi;
+
+use crate::asyncio;
+use crate::capi::cell::GilOnce;
+use crate::capi::class::{Class, enter};
+use crate::capi::error::check;
+use crate::capi::object::boolean;
+use crate::capi::{Obj, Owned, Result, names};
+use crate::event_loop::LoopObject;
+
+/// The two type objects.
+pub(crate) struct HandleTypes {
+    pub(crate) handle: Owned,
+    pub(crate) timer_handle: Owned,
+    /// Where a timer handle keeps its key: behind the fields of `asyncio.TimerHandle`.
+    key_offset: usize,
+}
+
+static TYPES: GilOnce<HandleTypes> = GilOnce::new();
+
+#[inline(always)]
+pub(crate) fn types() -> &'static HandleTypes {
+    TYPES.get()
+}
+
+/// Makes both types; called once while the module is imported.
+pub(crate) fn init() -> Result<()> {
+    if TYPES.is_set() {
+        return Ok(());
+    }
+    let asyncio = asyncio::get();
+    let handle = Class::new(
+        c"maypole._maypole.Handle",
+        basic_size(&asyncio.handle),
+        HANDLE_DOC,
+    )
+    .collected_by_base()
+    .noargs(
+        c"cancel",
+        cancel_handle,
+        c"Cancel the callback; a cancelled or finished one is left alone.",
+    )
+    .noargs(
+        c"cancelled",
+        cancelled,
+        c"Return True if the callback was cancelled.",
+    )
+    .build(Some(&asyncio.handle))?;
+    let key_offset = basic_size(&asyncio.timer_handle).next_multiple_of(8);
+    let size = key_offset + size_of::<u64>();
+    let timer_handle = Class::new(c"maypole._maypole.TimerHandle", size, TIMER_DOC)
+        .collected_by_base()
+        .noargs(
+            c"cancel",
+            cancel_timer,
+            c"Cancel the callback; its timer is removed from the loop at once.",
+        )
+        .noargs(
+            c"cancelled",
+            cancelled,
+            c"Return True if the callback was cancelled.",
+        )
+        .build(Some(&asyncio.timer_handle))?;
+    TYPES.set(HandleTypes {
+        handle,
+        timer_handle,
+        key_offset,
+    });
+    Ok(())
+}
+
+const HANDLE_DOC: &std::ffi::CStr = c"Handle(callback, args, loop, context=None)\n--\n\nA callback that a maypole loop will run; an asyncio.Handle.";
+const TIMER_DOC: &std::ffi::CStr =
+    c"TimerHandle(when, callback, args, loop, context=None)\n--\n\nA callback that a maypole loop will run at a time; an asyncio.TimerHandle.";
+
+fn basic_size(class: &Obj) -> usize {
+    // SAFETY: both callers pass a type object.
+    unsafe { (*class.as_ptr().cast::<ffi::PyTypeObject>()).tp_basicsize as usize }
+}
+
+impl HandleTypes {
+    /// Whether the loop may run this object by reading its fields: exactly one of the two types.
+    #[inline(always)]
+    pub(crate) fn is_own(&self, object: &Obj) -> bool {
+        let class = object.type_ptr().cast();
+        class == self.handle.as_ptr() || class == self.timer_handle.as_ptr()
+    }
+
+    #[inline(always)]
+    fn key_of<'a>(&self, timer: &'a Obj) -> &'a Cell<u64> {
+        // SAFETY: `timer` is of our timer type (callers' contract), whose instances have a word of zeroed memory there.
+        unsafe { &*timer.as_ptr().byte_add(self.key_offset).cast::<Cell<u64>>() }
+    }
+
+    /// Remembers under which key the wheel holds the timer.
+    #[inline(always)]
+    pub(crate) fn set_key(&self, timer: &Obj, key: Key) {
+        self.key_of(timer).set(key.to_bits());
+    }
+}
+
+/// What a new handle is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) callback: &'a Obj,
+    pub(crate) args: &'a [&'a Obj],
+    pub(crate) context: Option<&'a Obj>,
+    pub(crate) event_loop: &'a LoopObject,
+}
+
+/// Makes a handle that is not yet queued.
+///
+/// # Errors
+/// Only what the interpreter raises when memory is short, or in debug mode what formatting the stack raises.
+#[inline]
+pub(crate) fn new_handle(parts: &Parts<'_>) -> Result<Owned> {
+    let handle = allocate(&types().handle)?;
+    fill(&handle, parts)?;
+    Ok(handle)
+}
+
+/// Makes a timer handle for the loop time `when` (a number of seconds) that is not yet scheduled.
+///
+/// # Errors
+/// As [`new_handle`].
+#[inline]
+pub(crate) fn new_timer_handle(when: &Obj, parts: &Parts<'_>) -> Result<Owned> {
+    let handle = allocate(&types().timer_handle)?;
+    let slots = &asyncio::get().timer_slots;
+    // SAFETY: the object is a new instance of a subclass of asyncio.TimerHandle.
+    unsafe { slots.when.replace(&handle, Some(when.own())) };
+    // SAFETY: as above.
+    unsafe { slots.scheduled.replace(&handle, Some(boolean(true))) };
+    fill(&handle, parts)?;
+    Ok(handle)
+}
+
+#[inline]
+fn allocate(class: &Obj) -> Result<Owned> {
+    // SAFETY: one of our two types; the generic allocator gives zeroed memory.
+    unsafe { Owned::steal(ffi::PyType_GenericAlloc(class.as_ptr().cast(), 0)) }
+}
+
+#[inline]
+fn fill(handle: &Obj, parts: &Parts<'_>) -> Result<()> {
+    let asyncio = asyncio::get();
+    let slots = &asyncio.handle_slots;
+    let context = match parts.context {
+        Some(context) if !context.is_none() => context.own(),
+        _ => asyncio::copy_context()?,
+    };
+    let args = if parts.args.is_empty() {
+        asyncio.empty_tuple.clone()
+    } else {
+        crate::capi::call::tuple(parts.args)?
+    };
+    use crate::capi::class::Native;
+    let event_loop = parts.event_loop.as_obj().own();
+    // SAFETY: a new instance of a subclass of asyncio.Handle: every slot is empty, so nothing is dropped here.
+    unsafe {
+        slots.context.replace(handle, Some(context));
+        slots.args.replace(handle, Some(args));
+        slots.event_loop.replace(handle, Some(event_loop));
+        slots.callback.replace(handle, Some(parts.callback.own()));
+        slots.cancelled.replace(handle, Some(boolean(false)));
+        slots.repr.replace(handle, Some(crate::capi::object::none()));
+    }
+    let traceback = if parts.event_loop.debug() {
+        parts.event_loop.creation_stack()?
+    } else {
+        crate::capi::object::none()
+    };
+    // SAFETY: as above.
+    unsafe { slots.source_traceback.replace(handle, Some(traceback)) };
+    Ok(())
+}
+
+/// Whether a handle of our types was cancelled.
+#[inline(always)]
+pub(crate) fn is_cancelled(handle: &Obj) -> bool {
+    // SAFETY: the caller passes a handle of our types.
+    unsafe { asyncio::get().handle_slots.cancelled.peek(handle) }.is_some_and(Obj::is_true)
+}
+
+/// Runs the callback of a handle of our types inside its context.
+///
+/// # Errors
+/// Whatever the callback raises.
+#[inline]
+pub(crate) fn run(handle: &Obj) -> Result<()> {
+    let slots = &asyncio::get().handle_slots;
+    // SAFETY: the caller passes a handle of our types.
+    let fields = unsafe {
+        (
+            slots.callback.get(handle),
+            slots.args.get(handle),
+            slots.context.get(handle),
+        )
+    };
+    let (Some(callback), Some(args), Some(context)) = fields else {
+        return Err(crate::capi::error::runtime_error(
+            "the handle has lost its callback",
+        ));
+    };
+    // SAFETY: the type object is a static of the interpreter.
+    if args.type_ptr() != &raw mut ffi::PyTuple_Type {
+        return Err(crate::capi::error::type_error(
+            "the arguments of a handle must be a tuple",
+        ));
+    }
+    asyncio::run_in_context(&context, || callback.call_with_tuple(&args)).map(drop)
+}
+
+unsafe extern "C" fn cancelled(this: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    enter(std::ptr::null_mut(), || {
+        // SAFETY: the method descriptor checked the type.
+        Ok(boolean(is_cancelled(unsafe { Obj::from_ptr(this) })).into_ptr())
+    })
+}
+
+unsafe extern "C" fn cancel_handle(this: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    enter(std::ptr::null_mut(), || {
+        // SAFETY: the method descriptor checked the type.
+        cancel(unsafe { Obj::from_ptr(this) })?;
+        Ok(crate::capi::object::none().into_ptr())
+    })
+}
+
+unsafe extern "C" fn cancel_timer(this: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    enter(std::ptr::null_mut(), || {
+        // SAFETY: the method descriptor checked the type.
+        let timer = unsafe { Obj::from_ptr(this) };
+        if !is_cancelled(timer) {
+            unschedule(timer)?;
+            cancel(timer)?;
+        }
+        Ok(crate::capi::object::none().into_ptr())
+    })
+}
+
+/// Marks a handle as cancelled and drops what it would have called.
+fn cancel(handle: &Obj) -> Result<()> {
+    if is_cancelled(handle) {
+        return Ok(());
+    }
+    let slots = &asyncio::get().handle_slots;
+    // SAFETY: the caller passes a handle of our types; dropping a bool runs no code.
+    drop(unsafe { slots.cancelled.replace(handle, Some(boolean(true))) });
+    // SAFETY: as above.
+    let event_loop = unsafe { slots.event_loop.get(handle) };
+    if let Some(event_loop) = event_loop
+        && wants_debug(&event_loop)?
+    {
+        // SAFETY: a live object.
+        let text = unsafe { Owned::steal(ffi::PyObject_Repr(handle.as_ptr()))? };
+        // SAFETY: the caller passes a handle of our types.
+        drop(unsafe { slots.repr.replace(handle, Some(text)) });
+    }
+    let nothing = || Some(crate::capi::object::none());
+    // SAFETY: as above; both fields are replaced before either old value is dropped, which may run code.
+    let old = unsafe {
+        (
+            slots.callback.replace(handle, nothing()),
+            slots.args.replace(handle, nothing()),
+        )
+    };
+    drop(old);
+    Ok(())
+}
+
+fn wants_debug(event_loop: &Obj) -> Result<bool> {
+    match LoopObject::downcast(event_loop) {
+        Some(own) => Ok(own.debug()),
+        None => event_loop.call_method(&names::get().get_debug, &[])?.truthy(),
+    }
+}
+
+/// Takes a timer out of its loop's wheel.
+fn unschedule(timer: &Obj) -> Result<()> {
+    let slots = &asyncio::get().handle_slots;
+    // SAFETY: the caller passes a handle of our types.
+    let Some(event_loop) = (unsafe { slots.event_loop.get(timer) }) else {
+        return Ok(());
+    };
+    match LoopObject::downcast(&event_loop) {
+        Some(own) => {
+            let key = Key::from_bits(types().key_of(timer).get());
+            // The handle itself stays alive: the caller holds it.
+            drop(own.take_timer(key));
+        }
+        None => drop(event_loop.call_method(&names::get().timer_handle_cancelled, &[timer])?),
+    }
+    mark_unscheduled(timer);
+    Ok(())
+}
+
+/// Records in the handle that the wheel no longer holds it.
+#[inline]
+pub(crate) fn mark_unscheduled(timer: &Obj) {
+    // SAFETY: the caller passes a timer handle of our type; the old value is a bool.
+    drop(unsafe {
+        asyncio::get()
+            .timer_slots
+            .scheduled
+            .replace(timer, Some(boolean(false)))
+    });
+}
+
+/// Adds the two types to the module.
+pub(crate) fn register(module: &Obj) -> Result<()> {
+    for (name, class) in [
+        (c"Handle", &types().handle),
+        (c"TimerHandle", &types().timer_handle),
+    ] {
+        // SAFETY: a live module, a C string and a live type.
+        check(unsafe { ffi::PyModule_AddObjectRef(module.as_ptr(), name.as_ptr(), class.as_ptr()) })?;
+    }
+    Ok(())
+}

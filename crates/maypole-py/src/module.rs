@@ -1,0 +1,52 @@
+//! The module object: makes the types in the order of their needs and says how it was built.
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::capi::{Obj, Raised, names};
+use crate::{asyncio, event_loop, handle};
+
+/// The native half of maypole: loop, handles, and the pure state machines for Python.
+#[pymodule(gil_used = true)]
+#[pyo3(name = "_maypole")]
+fn maypole_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    make_types(module).map_err(|Raised| PyErr::fetch(module.py()))?;
+    module.add_function(wrap_pyfunction!(build_info, module)?)
+}
+
+fn make_types(module: &Bound<'_, PyModule>) -> crate::capi::Result<()> {
+    // SAFETY: the module is live and the lock is held while it is imported.
+    let module = unsafe { Obj::from_ptr(module.as_ptr()) };
+    names::init()?;
+    asyncio::init()?;
+    handle::init()?;
+    event_loop::init()?;
+    handle::register(module)?;
+    event_loop::register(module)
+}
+
+/// Says how the native module was built.
+///
+/// Returns a dictionary: `version`, `profile` ("release" or "debug"), `python` (the version it was built for), `backend` (the
+/// poller), `target` (architecture and system).
+#[pyfunction]
+fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let info = PyDict::new(py);
+    info.set_item("version", env!("CARGO_PKG_VERSION"))?;
+    info.set_item(
+        "profile",
+        if cfg!(debug_assertions) {
+            "debug"
+        } else {
+            "release"
+        },
+    )?;
+    let python = py.version_info();
+    info.set_item("python", format!("{}.{}", python.major, python.minor))?;
+    info.set_item("backend", "epoll")?;
+    info.set_item(
+        "target",
+        format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+    )?;
+    Ok(info)
+}

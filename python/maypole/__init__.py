@@ -1,0 +1,43 @@
+"""maypole: asyncio on an event loop written in Rust.
+
+Run a program with `run`, or give `new_event_loop` to whatever makes loops (``asyncio.Runner(loop_factory=...)``,
+``uvicorn --loop maypole:new_event_loop``). Importing this package changes nothing in asyncio.
+
+Example:
+    >>> import asyncio, maypole
+    >>> async def main():
+    ...     await asyncio.sleep(0.01)
+    ...     return "done"
+    >>> maypole.run(main())
+    'done'
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from maypole import platform as _platform
+
+_platform.check()
+
+from maypole._maypole import build_info as _build_info  # noqa: E402
+from maypole.loop import EventLoop, new_event_loop, run  # noqa: E402
+
+if TYPE_CHECKING:
+    from maypole.loop.policy import EventLoopPolicy as EventLoopPolicy
+
+__all__ = ["EventLoop", "__version__", "new_event_loop", "run"]
+if sys.version_info < (3, 16):
+    __all__ += ["EventLoopPolicy"]
+
+__version__: str = _build_info()["version"]
+
+
+def __getattr__(name: str) -> object:
+    # Policies are deprecated from Python 3.14 on and gone in 3.16: reaching for ours must not warn anybody else.
+    if name == "EventLoopPolicy" and sys.version_info < (3, 16):
+        from maypole.loop.policy import EventLoopPolicy
+
+        return EventLoopPolicy
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

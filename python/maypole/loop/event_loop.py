@@ -1,0 +1,35 @@
+"""`EventLoop`: the native loop under CPython's own event loop class."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from maypole import _maypole
+from maypole.loop.failure import FailureMixin
+from maypole.loop.lifecycle import LifecycleMixin
+from maypole.loop.selector import NativeSelector
+from maypole.loop.virtual_time import VirtualTimeMixin
+
+Clock = Literal["monotonic", "virtual"]
+
+
+class EventLoop(VirtualTimeMixin, LifecycleMixin, FailureMixin, _maypole.Loop, asyncio.SelectorEventLoop):
+    """An asyncio event loop whose queue, timers and poller are native.
+
+    Everything that asyncio documents for its loop on Unix works: what is not replaced natively is inherited from
+    ``asyncio.SelectorEventLoop``.
+
+    Args:
+        clock: "monotonic", or "virtual" for time that jumps to the next timer when nothing is ready.
+
+    Raises:
+        ValueError: for another clock.
+        OSError: when descriptors have run out.
+    """
+
+    def __init__(self, clock: Clock = "monotonic") -> None:
+        asyncio.SelectorEventLoop.__init__(self, NativeSelector(self))
+        self._init_virtual_time()
+        if type(self).time is not EventLoop.time:
+            self._follow_time()

@@ -1,0 +1,44 @@
+"""Where the exception of a callback goes, and how debug mode runs one."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from maypole import versions
+
+if TYPE_CHECKING:
+    from asyncio import Handle
+    from asyncio import SelectorEventLoop as _Base
+else:
+    _Base = object
+
+logger = logging.getLogger("asyncio")
+
+
+class FailureMixin(_Base):
+    """The slow paths of running one callback."""
+
+    def _report_callback_failure(self, handle: Handle, exception: BaseException) -> None:
+        """Tell the exception handler what asyncio tells it."""
+        callback = versions.format_callback(handle._callback, handle._args, self.get_debug())
+        context: dict[str, Any] = {
+            "message": f"Exception in callback {callback}",
+            "exception": exception,
+            "handle": handle,
+        }
+        if handle._source_traceback:
+            context["source_traceback"] = handle._source_traceback
+        self.call_exception_handler(context)
+
+    def _run_handle_in_debug(self, handle: Handle) -> None:
+        """Run one callback and log it if it took longer than `slow_callback_duration` seconds."""
+        try:
+            self._current_handle = handle
+            started = self.time()
+            handle._run()
+            took = self.time() - started
+            if took >= self.slow_callback_duration:
+                logger.warning("Executing %s took %.3f seconds", versions.format_handle(handle), took)
+        finally:
+            self._current_handle = None
