@@ -1,0 +1,166 @@
+"""Run CPython's test modules in processes of their own until every test has an answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+MODULE_TIMEOUT_S = 900
+RESTART = 77
+RESTARTS_MAX = 60
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of one test: passed, skipped, failed, hung or crashed."""
+
+    status: str
+    why: str = ""
+    loops: int = 0
+    seconds: float = 0.0
+
+    @property
+    def bad(self) -> bool:
+        return self.status in ("failed", "hung", "crashed")
+
+    @property
+    def last_line(self) -> str:
+        """The line that says most about a failure: the last one that is not empty."""
+        lines = [line.strip() for line in self.why.splitlines() if line.strip()]
+        return lines[-1] if lines else ""
+
+
+@dataclass
+class ModuleRun:
+    """All answers of one module; ``absent`` says why it has none."""
+
+    module: str
+    answers: dict[str, Answer] = field(default_factory=dict)
+    absent: str = ""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is run, and how: the interpreter, the loop as ``module:factory``, seconds for one test."""
+
+    python: str
+    loop: str
+    timeout_s: float
+
+    def run(self, module: str, wanted: Callable[[str], bool]) -> ModuleRun:
+        """Run the tests of a module that are wanted."""
+        result = ModuleRun(module)
+        with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
+            ids = self.listed(module, Path(folder), result)
+            self.answer(module, Path(folder), [name for name in ids if wanted(name)], result)
+        return result
+
+    def listed(self, module: str, folder: Path, result: ModuleRun) -> list[str]:
+        """The ids of the module's tests, or none and the reason in ``absent``."""
+        exit_code, events, log = self.process(module, folder, None)
+        for event in events:
+            if event["event"] == "listed":
+                ids: list[str] = event["ids"]
+                return ids
+            if event["event"] == "absent":
+                result.absent = event["why"]
+        result.absent = result.absent or f"exit code {exit_code}: {tail(log, 3)}"
+        return []
+
+    def answer(self, module: str, folder: Path, todo: list[str], result: ModuleRun) -> None:
+        """Run until each test has an answer. A failure, a hang or a crash costs a new process."""
+        for _ in range(RESTARTS_MAX):
+            if not todo:
+                return
+            exit_code, events, log = self.process(module, folder, todo)
+            finished = self.collect(events, result, exit_code, log)
+            left = [name for name in todo if name not in result.answers]
+            if finished or len(left) == len(todo):
+                break
+            todo = left
+        for name in todo:
+            result.answers.setdefault(name, Answer("crashed", f"never ran: {tail(log, 3)}"))
+
+    def collect(self, events: Iterable[dict[str, Any]], result: ModuleRun, exit_code: int, log: Path) -> bool:
+        """Take over what a process reported; whether it came to its end."""
+        running = None
+        finished = False
+        for event in events:
+            kind = event.pop("event")
+            if kind == "start":
+                running = event["id"]
+            elif kind == "end":
+                running = None
+                name = event.pop("id")
+                result.answers[name] = Answer(**event)
+            elif kind == "class":
+                self.answer_for_class(event, result)
+            elif kind == "done":
+                finished = True
+        if running is not None:
+            text = tail(log, 40)
+            hung = exit_code == -signal.SIGKILL or "Timeout (" in text
+            result.answers[running] = Answer("hung" if hung else "crashed", f"{text}\nexit code {exit_code}")
+        return finished
+
+    def answer_for_class(self, event: dict[str, Any], result: ModuleRun) -> None:
+        """A class whose set-up failed or was skipped answers under its own name."""
+        result.answers[event["name"]] = Answer(event["status"], event["why"])
+
+    def process(
+        self, module: str, folder: Path, tests: list[str] | None
+    ) -> tuple[int, list[dict[str, Any]], Path]:
+        """Start one worker in a session of its own and wait for it; nothing of that session survives."""
+        report, log, order = folder / "report", folder / "log", folder / "order"
+        report.write_text("")
+        order.write_text(
+            json.dumps(
+                {
+                    "loop": self.loop,
+                    "module": module,
+                    "report": str(report),
+                    "timeout": self.timeout_s,
+                    "tests": tests,
+                }
+            )
+        )
+        (folder / "cwd").mkdir(exist_ok=True)
+        command = [self.python, "-X", "faulthandler", str(HERE / "worker.py"), str(order)]
+        with log.open("wb") as output:
+            worker = subprocess.Popen(
+                command,
+                cwd=folder / "cwd",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            try:
+                exit_code = worker.wait(MODULE_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                exit_code = -signal.SIGKILL
+            finally:
+                end_session(worker)
+        return exit_code, [json.loads(line) for line in report.read_text().splitlines()], log
+
+
+def end_session(worker: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of a worker's session: children that a failed test did not wait for."""
+    try:
+        os.killpg(worker.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    worker.wait()
+
+
+def tail(log: Path, lines: int) -> str:
+    """The last lines of what a worker printed."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
