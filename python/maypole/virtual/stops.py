@@ -1,0 +1,243 @@
+"""The errors that end a run on the virtual clock, and how they find the line to blame.
+
+A stop is a `BaseException`, as `KeyboardInterrupt` is: a program that catches `Exception` or cancels its
+tasks cannot swallow it. Invariant: a stop carries every task that was pending when it was made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import linecache
+import os
+import re
+import sysconfig
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import CodeType, FrameType
+
+SHOWN_MAX = 8
+"""How many tasks a message names; the exception carries all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWait:
+    """One pending task and the line at which it waits.
+
+    `file`, `line` and `function` are the innermost place in the user's own code (or, without any, in a
+    library); `source` is that line's text; `awaits` names what was called there, such as ``Event.wait``;
+    `ready` says that the task waits for nothing and only for its turn.
+    """
+
+    task: str
+    file: str
+    line: int
+    function: str
+    source: str
+    awaits: str
+    ready: bool
+
+    def __str__(self) -> str:
+        """Say it in one line: task, place, text."""
+        text = f"task {self.task!r} at {self.file}:{self.line} in {self.function}"
+        if self.source:
+            text += f": {self.source}"
+        if self.awaits:
+            text += f"  ({self.awaits})"
+        return text
+
+
+class VirtualStop(BaseException):
+    """A run on the virtual clock cannot go on.
+
+    `tasks` holds a `TaskWait` for every pending task; `virtual_time` is the loop's time in seconds.
+    """
+
+    def __init__(self, message: str, tasks: Iterable[TaskWait] = (), virtual_time: float = 0.0) -> None:
+        super().__init__(message)
+        self.tasks = tuple(tasks)
+        self.virtual_time = virtual_time
+
+
+class Deadlock(VirtualStop):
+    """Nothing is left that could wake the program: no timer, no descriptor, no job elsewhere."""
+
+
+class Spin(VirtualStop):
+    """The loop turned very often while its clock stood still: the program asks again and again."""
+
+
+class Hang(VirtualStop):
+    """A callback or task kept the loop from its next turn; `file` and `line` are where it was stopped."""
+
+    def __init__(
+        self,
+        message: str,
+        tasks: Iterable[TaskWait] = (),
+        virtual_time: float = 0.0,
+        file: str = "",
+        line: int = 0,
+    ) -> None:
+        super().__init__(message, tasks, virtual_time)
+        self.file = file
+        self.line = line
+
+
+def deadlock(loop: asyncio.AbstractEventLoop) -> Deadlock:
+    """Build the `Deadlock` of a loop with nothing ready, nothing due and nothing outstanding."""
+    tasks = pending_tasks(loop)
+    message = "nothing is left that could wake the program: no timer, no descriptor, no job"
+    return Deadlock(_with_list(message, tasks), tasks, loop.time())
+
+
+def spin(loop: asyncio.AbstractEventLoop, turns: int = 20_000) -> Spin:
+    """Build the `Spin` of a loop that made `turns` turns while its clock stood still."""
+    tasks = pending_tasks(loop)
+    busy = [task for task in tasks if task.ready]
+    message = f"{turns:,} turns of the loop, and its clock did not move: let the loop wake you (await)"
+    if busy:
+        return Spin(_with_list(message, busy), tasks, loop.time())
+    return Spin(
+        message + "\n  a callback schedules itself again and again" + _ready_callback(loop),
+        tasks,
+        loop.time(),
+    )
+
+
+def hang(loop: asyncio.AbstractEventLoop, frame: FrameType, waited: str) -> Hang:
+    """Build the `Hang` of a loop whose turn did not end; `frame` is the user's innermost one."""
+    task = asyncio.current_task(loop)
+    file, line = _shown(frame.f_code.co_filename), frame.f_lineno
+    who = f"task {task.get_name()!r}" if task is not None else "a callback"
+    message = (
+        f"{waited} since the loop's last turn: {who} is stuck at {file}:{line} in {frame.f_code.co_qualname}"
+    )
+    source = linecache.getline(frame.f_code.co_filename, line).strip()
+    return Hang(f"{message}: {source}" if source else message, pending_tasks(loop), loop.time(), file, line)
+
+
+def pending_tasks(loop: asyncio.AbstractEventLoop) -> list[TaskWait]:
+    """Return where each task of the loop that is not done waits, in the order of the tasks' names."""
+    waits = [_task_wait(task) for task in asyncio.all_tasks(loop)]
+    return sorted(
+        waits, key=lambda wait: [int(part) if part.isdigit() else part for part in _parts(wait.task)]
+    )
+
+
+def _parts(name: str) -> list[str]:
+    # Text and numbers alternate, beginning with text: two names always compare part by part.
+    return re.split(r"(\d+)", name)
+
+
+def innermost_user_frame(frames: Iterable[FrameType]) -> FrameType | None:
+    """Return the last frame that is the user's own; without one the last of a library; else None."""
+    best: FrameType | None = None
+    best_rank = 1
+    for frame in frames:
+        rank = code_rank(frame.f_code)
+        if rank >= best_rank:
+            best, best_rank = frame, rank
+    return best
+
+
+def code_rank(code: CodeType) -> int:
+    """Say whose code this is: 2 the user's, 1 an installed library's, 0 Python's or ours."""
+    file = code.co_filename
+    if file.startswith("<frozen"):
+        return 0
+    if not file.startswith("<"):
+        file = os.path.abspath(file)
+    if file.startswith(_LIBRARIES):
+        return 1
+    return 0 if file.startswith(_OURS) else 2
+
+
+def _folders(*names: str) -> tuple[str, ...]:
+    return tuple({os.path.abspath(sysconfig.get_path(name)) + os.sep for name in names})
+
+
+_LIBRARIES = _folders("purelib", "platlib")
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_ASYNCIO = os.path.dirname(os.path.dirname(os.path.abspath(asyncio.__file__))) + os.sep
+_OURS = (*_folders("stdlib", "platstdlib"), _PACKAGE, _ASYNCIO)
+
+
+def _task_wait(task: asyncio.Task[Any]) -> TaskWait:
+    frames = list(_awaiting(task.get_coro()))
+    frame = innermost_user_frame(frames) or (frames[0] if frames else None)
+    waiter = getattr(task, "_fut_waiter", None)
+    if frame is None:
+        return TaskWait(task.get_name(), "<no Python frame>", 0, str(task.get_coro()), "", "", waiter is None)
+    inner = frames[frames.index(frame) + 1 :]
+    awaits = inner[0].f_code.co_qualname if inner else _waiter_name(waiter)
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    return TaskWait(
+        task=task.get_name(),
+        file=_shown(file),
+        line=line,
+        function=frame.f_code.co_qualname,
+        source=linecache.getline(file, line).strip(),
+        awaits=awaits,
+        ready=waiter is None,
+    )
+
+
+def _waiter_name(waiter: object) -> str:
+    if isinstance(waiter, asyncio.Task):
+        return f"task {waiter.get_name()!r}"
+    return type(waiter).__name__ if waiter is not None else ""
+
+
+# Awaitables that stand between two coroutines and hide the inner one from cr_await; the garbage collector
+# sees through them.
+_WRAPPERS = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper", "anext_awaitable")
+
+
+def _awaiting(awaitable: object) -> Iterator[FrameType]:
+    """Yield the frames of a suspended coroutine and of what it awaits, outermost first."""
+    while awaitable is not None:
+        frame: FrameType | None
+        if inspect.iscoroutine(awaitable):
+            frame, inner = awaitable.cr_frame, awaitable.cr_await
+        elif inspect.isgenerator(awaitable):
+            frame, inner = awaitable.gi_frame, awaitable.gi_yieldfrom
+        elif inspect.isasyncgen(awaitable):
+            frame, inner = awaitable.ag_frame, awaitable.ag_await
+        elif type(awaitable).__name__ in _WRAPPERS:
+            frame, inner = None, next(iter(gc.get_referents(awaitable)), None)
+        else:
+            return
+        if frame is not None:
+            yield frame
+        awaitable = inner
+
+
+def _ready_callback(loop: asyncio.AbstractEventLoop) -> str:
+    for handle in getattr(loop, "_ready", ()):
+        code = getattr(
+            inspect.unwrap(getattr(handle, "_callback", None) or _ready_callback), "__code__", None
+        )
+        if code is not None and code_rank(code):
+            return f": {code.co_qualname} at {_shown(code.co_filename)}:{code.co_firstlineno}"
+    return ""
+
+
+def _shown(file: str) -> str:
+    """Shorten a file below the working folder to its relative path."""
+    if file.startswith("<"):
+        return file
+    here = os.getcwd() + os.sep
+    return file.removeprefix(here)
+
+
+def _with_list(message: str, tasks: list[TaskWait]) -> str:
+    if not tasks:
+        return message + "\n  no task is pending"
+    lines = [f"\n  {task}" for task in tasks[:SHOWN_MAX]]
+    if len(tasks) > SHOWN_MAX:
+        lines.append(f"\n  and {len(tasks) - SHOWN_MAX} more")
+    return message + "".join(lines)
