@@ -170,3 +170,25 @@ impl<T> Inbox<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn poisoned_lock_is_recovered() {
+        let inbox = Inbox::new();
+        assert!(!inbox.push(1));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _guard = inbox.state.lock();
+            panic!("while holding the lock");
+        }));
+        assert!(outcome.is_err() && inbox.state.is_poisoned());
+        assert!(!inbox.begin_sleep());
+        assert!(!inbox.push(2));
+        let mut out = Vec::new();
+        inbox.drain_into(&mut out);
+        assert_eq!(out, [1, 2]);
+        assert!(inbox.begin_sleep() && inbox.push(3));
+    }
+}

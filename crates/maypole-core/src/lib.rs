@@ -19,6 +19,7 @@
 //! | [`interest`] | which descriptors are watched, for whom |
 //! | [`inbox`] | what other threads push, and when they must ring |
 //! | [`virtual_clock`] | a clock that jumps when nothing can run |
+//! | [`ties`] | another order among equal timers, from a seed |
 //! | [`key`] | names that never reach a stranger |
 //! | [`time`] | seconds and nanoseconds |
 //!
@@ -62,6 +63,7 @@ pub mod inbox;
 pub mod interest;
 pub mod key;
 pub mod ready;
+pub mod ties;
 pub mod time;
 pub mod timers;
 pub mod turn;
@@ -71,6 +73,7 @@ pub use inbox::Inbox;
 pub use interest::{Change, Interest, Registration, Removal, Sources};
 pub use key::{Key, Slots};
 pub use ready::ReadyQueue;
+pub use ties::Ties;
 pub use time::{NEVER_NS, deadline_ns, seconds};
 pub use timers::Wheel;
 pub use turn::{POLL_BUDGET_NS, POLL_SKIPS_MAX, Turn, Wait};

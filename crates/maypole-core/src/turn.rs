@@ -18,6 +18,7 @@
 
 use crate::key::Key;
 use crate::ready::ReadyQueue;
+use crate::ties::Ties;
 use crate::timers::Wheel;
 
 /// How long the poller may be left unasked while callbacks are ready, in nanoseconds.
@@ -70,6 +71,7 @@ pub struct Turn<T> {
     polled_now: bool,
     /// Batches begun without asking it, since it was last asked.
     skips: u32,
+    ties: Option<Ties>,
 }
 
 impl<T> Default for Turn<T> {
@@ -92,6 +94,7 @@ impl<T> Turn<T> {
             polled_ns: None,
             polled_now: false,
             skips: 0,
+            ties: None,
         }
     }
 
@@ -213,10 +216,29 @@ impl<T> Turn<T> {
         if !std::mem::take(&mut self.polled_now) {
             self.skips = self.skips.saturating_add(1);
         }
+        if self.ties.is_some() {
+            self.push_due_permuted(now_ns);
+        }
         while let Some((_, item)) = self.timers.pop_due(now_ns) {
             self.ready.push(item);
         }
         self.ready.begin_batch()
+    }
+
+    /// From now on lets `ties` choose the order of timers with one deadline; `None` restores that of insertion.
+    ///
+    /// ```
+    /// use maypole_core::{Ties, Turn};
+    ///
+    /// let mut turn = Turn::new();
+    /// turn.permute_ties(Some(Ties::new(7)));
+    /// turn.schedule(20, "later");
+    /// turn.schedule(10, "sooner");
+    /// turn.begin(20);
+    /// assert_eq!(turn.take(), Some("sooner"), "only equal deadlines are permuted");
+    /// ```
+    pub fn permute_ties(&mut self, ties: Option<Ties>) {
+        self.ties = ties;
     }
 
     /// Takes the next item of the batch; `None` when the turn is over.
@@ -292,5 +314,16 @@ impl<T> Turn<T> {
         let mut items = self.ready.drain();
         items.append(&mut self.timers.drain());
         items
+    }
+
+    #[cold]
+    fn push_due_permuted(&mut self, now_ns: u64) {
+        let mut due: Vec<_> = std::iter::from_fn(|| self.timers.pop_due(now_ns)).collect();
+        if let Some(ties) = &mut self.ties {
+            ties.permute(&mut due, |(deadline_ns, _)| *deadline_ns);
+        }
+        for (_, item) in due {
+            self.ready.push(item);
+        }
     }
 }
