@@ -18,7 +18,6 @@ enum Step {
 fn fd() -> impl Strategy<Value = i32> {
     prop_oneof![
         8 => 0..6,
-        1 => Just((1 << 20) - 1),
         1 => Just(1 << 20),
         1 => Just(i32::MAX),
         1 => Just(-1),
@@ -140,4 +139,17 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn both_ends_of_the_plain_table_are_found() {
+    let mut sources = Sources::new();
+    for fd in [0, (1 << 20) - 1, 1 << 20] {
+        sources.set_reader(fd, fd);
+    }
+    assert_eq!(
+        [0, (1 << 20) - 1, 1 << 20].map(|fd| sources.reader(fd).copied()),
+        [Some(0), Some((1 << 20) - 1), Some(1 << 20)]
+    );
+    assert_eq!(sources.reader((1 << 20) - 2), None);
 }
