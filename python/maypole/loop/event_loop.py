@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+from asyncio.unix_events import SelectorEventLoop as InheritedLoop
 from typing import Literal
 
 from maypole import _maypole
+from maypole.loop.children import ChildrenMixin
 from maypole.loop.failure import FailureMixin
 from maypole.loop.lifecycle import LifecycleMixin
 from maypole.loop.selector import NativeSelector
@@ -14,7 +15,7 @@ from maypole.loop.virtual_time import VirtualTimeMixin
 Clock = Literal["monotonic", "virtual"]
 
 
-class EventLoop(VirtualTimeMixin, LifecycleMixin, FailureMixin, _maypole.Loop, asyncio.SelectorEventLoop):
+class EventLoop(VirtualTimeMixin, ChildrenMixin, LifecycleMixin, FailureMixin, _maypole.Loop, InheritedLoop):
     """An asyncio event loop whose queue, timers and poller are native.
 
     Everything that asyncio documents for its loop on Unix works: what is not replaced natively is inherited from
@@ -29,7 +30,8 @@ class EventLoop(VirtualTimeMixin, LifecycleMixin, FailureMixin, _maypole.Loop, a
     """
 
     def __init__(self, clock: Clock = "monotonic") -> None:
-        asyncio.SelectorEventLoop.__init__(self, NativeSelector(self))
+        InheritedLoop.__init__(self, NativeSelector(self))
+        self._init_children()
         self._init_virtual_time()
         if type(self).time is not EventLoop.time:
             self._follow_time()

@@ -42,3 +42,5 @@ class FailureMixin(_Base):
                 logger.warning("Executing %s took %.3f seconds", versions.format_handle(handle), took)
         finally:
             self._current_handle = None
+            # A traceback may keep this frame alive; it must not keep the handle and its task with it.
+            del handle
