@@ -1,7 +1,8 @@
 //! maypole next to tokio's current-thread runtime: `cargo bench -p maypole --bench against_tokio`.
 //!
 //! The two take turns, round by round, so that a change of the machine's speed hits both. Shown is the median of the
-//! rounds in nanoseconds per operation, and the spread from the best to the worst round.
+//! rounds in nanoseconds per operation, and the spread from the best to the worst round. The waits of `wait_n` overlap:
+//! 500 ns of each operation there are the 50 ms themselves.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run has no figures")]
 use std::hint::black_box;

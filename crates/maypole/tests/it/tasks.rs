@@ -65,7 +65,7 @@ fn panic_in_a_task_leaves_the_loop_and_the_others_alive() {
     assert_eq!(error.to_string(), "the task panicked: no luck");
     assert_eq!(
         error.into_panic().unwrap().downcast_ref::<String>().unwrap(),
-        "1 of 2"
+        "no luck"
     );
     assert_eq!(other, "alive");
 }
