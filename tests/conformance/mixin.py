@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from substitute import LoopCount
 from test.test_asyncio import test_events, utils  # type: ignore[import-not-found]
 
 
@@ -14,6 +15,7 @@ def event_loop_tests(factory: Callable[[], asyncio.AbstractEventLoop] | None) ->
 
     class EventLoopTests(test_events.EventLoopTestsMixin, utils.TestCase):  # type: ignore[misc]
         def create_event_loop(self) -> asyncio.AbstractEventLoop:
+            LoopCount.made += 1
             return (factory or asyncio.new_event_loop)()
 
         @staticmethod

@@ -87,7 +87,9 @@ class Suite:
                 break
             todo = left
         for name in todo:
-            result.answers.setdefault(name, Answer("crashed", f"never ran: {tail(log, 3)}"))
+            result.answers.setdefault(
+                name, Answer("crashed", f"not run, after {RESTARTS_MAX} failures: {tail(log, 3)}")
+            )
 
     def collect(self, events: Iterable[dict[str, Any]], result: ModuleRun, exit_code: int, log: Path) -> bool:
         """Take over what a process reported; whether it came to its end."""

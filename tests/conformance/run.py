@@ -28,6 +28,7 @@ from processes import Answer, ModuleRun, Suite
 from verdict import Differences, Verdict, judge, short
 
 HERE = Path(__file__).resolve().parent
+SHOWN_MAX = 25
 CONTROL = "asyncio:new_event_loop"
 
 # Longest first, so that the processes end together.
@@ -144,10 +145,12 @@ def print_details(verdicts: list[Verdict], verbose: bool) -> None:
             print(f"\nfails on asyncio's own loop too: {short(name)}: {answer.last_line}")
         for name in verdict.surprises:
             print(f"\nPASSED, though accepted.toml names it: {name}")
-        for name, answer in verdict.failed.items():
+        for name, answer in list(verdict.failed.items())[: None if verbose else SHOWN_MAX]:
             print(f"\n{answer.status.upper()} {short(name)}: {answer.last_line}")
             if verbose:
                 print(answer.why)
+        if not verbose and len(verdict.failed) > SHOWN_MAX:
+            print(f"\n… and {len(verdict.failed) - SHOWN_MAX} more of {verdict.module}")
 
 
 def save(path: Path, loop: str, python: str, runs: list[ModuleRun]) -> None:

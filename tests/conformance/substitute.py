@@ -62,9 +62,16 @@ def stand_in(factory: Factory | None) -> type:
         def __subclasscheck__(cls, other: type) -> bool:
             return issubclass(other, (StockLoop, *classes))
 
+        def __getattr__(cls, name: str) -> Any:
+            return getattr(StockLoop, name)
+
     class SelectorEventLoop(metaclass=AnyLoop):
         def __new__(cls, selector: selectors.BaseSelector | None = None) -> Any:
             return make_loop(factory, selector)
+
+        def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
+            # Reached only by a loop whose class derives from asyncio's own and names it to initialise it.
+            StockLoop.__init__(self, selector)
 
     classes: list[type] = []
     if factory is not None:

@@ -128,6 +128,15 @@ def load(module: str, spec: str) -> unittest.TestSuite:
     return loader.loadTestsFromTestCase(mixin.event_loop_tests(factory))
 
 
+def why_absent(test: unittest.TestCase) -> str:
+    """Why a module could not be loaded; most often this version of Python does not have it."""
+    text = str(getattr(test, "_exception", test)).strip().splitlines()[-1]
+    unknown = (
+        text.startswith("ModuleNotFoundError: No module named 'test.") or "has no attribute 'test_" in text
+    )
+    return "not in this version of Python" if unknown else text
+
+
 def main(order_path: str) -> int:
     """Do what the order says."""
     order = json.loads(Path(order_path).read_text())
@@ -143,7 +152,7 @@ def main(order_path: str) -> int:
         return 0
     broken = [test for test in tests if type(test).__name__ == "_FailedTest"]
     if broken:
-        report.say("absent", why=str(getattr(broken[0], "_exception", broken[0])).strip().splitlines()[-1])
+        report.say("absent", why=why_absent(broken[0]))
         return 0
     report.say("listed", ids=[test.id() for test in tests])
     if order["tests"] is None:
