@@ -44,7 +44,13 @@ class ModuleRun:
 
     module: str
     answers: dict[str, Answer] = field(default_factory=dict)
+    classes: dict[str, Answer] = field(default_factory=dict)
     absent: str = ""
+
+    def answer_of_class(self, test_id: str) -> Answer | None:
+        """The answer for a test whose class could not be set up: ``setUpClass (module.Class)`` has it."""
+        owner = test_id.rpartition(".")[0]
+        return next((answer for name, answer in self.classes.items() if f"({owner})" in name), None)
 
 
 @dataclass(frozen=True)
@@ -87,9 +93,7 @@ class Suite:
                 break
             todo = left
         for name in todo:
-            result.answers.setdefault(
-                name, Answer("crashed", f"not run, after {RESTARTS_MAX} failures: {tail(log, 3)}")
-            )
+            result.answers.setdefault(name, result.answer_of_class(name) or Answer("crashed", tail(log, 3)))
 
     def collect(self, events: Iterable[dict[str, Any]], result: ModuleRun, exit_code: int, log: Path) -> bool:
         """Take over what a process reported; whether it came to its end."""
@@ -104,7 +108,7 @@ class Suite:
                 name = event.pop("id")
                 result.answers[name] = Answer(**event)
             elif kind == "class":
-                self.answer_for_class(event, result)
+                result.classes[event["name"]] = Answer(event["status"], event["why"])
             elif kind == "done":
                 finished = True
         if running is not None:
@@ -112,10 +116,6 @@ class Suite:
             hung = exit_code == -signal.SIGKILL or "Timeout (" in text
             result.answers[running] = Answer("hung" if hung else "crashed", f"{text}\nexit code {exit_code}")
         return finished
-
-    def answer_for_class(self, event: dict[str, Any], result: ModuleRun) -> None:
-        """A class whose set-up failed or was skipped answers under its own name."""
-        result.answers[event["name"]] = Answer(event["status"], event["why"])
 
     def process(
         self, module: str, folder: Path, tests: list[str] | None
