@@ -352,9 +352,10 @@ mod tests {
     fn slot_with_spent_generations_is_retired() {
         let mut slots = Slots::new();
         let first = slots.insert(0);
+        let second = slots.insert(1);
         slots.remove(first);
         slots.slots[0].generation = u32::MAX - 1;
-        let last = slots.insert(1);
+        let last = slots.insert(2);
         assert_eq!(
             last,
             Key {
@@ -362,17 +363,28 @@ mod tests {
                 generation: u32::MAX - 1
             }
         );
-        assert_eq!(slots.remove(last), Some(1));
-        let next = slots.insert(2);
+        slots.remove(second);
+        assert_eq!(slots.remove(last), Some(2));
+        let next = slots.insert(3);
         assert_eq!(
             next,
             Key {
                 index: 1,
+                generation: 1
+            },
+            "the other free slot comes first"
+        );
+        let next = slots.insert(4);
+        assert_eq!(
+            next,
+            Key {
+                index: 2,
                 generation: 0
             },
-            "the spent slot must not come back"
+            "the spent slot does not come back"
         );
-        assert_eq!(slots.len(), 1);
-        assert_eq!(slots.drain(), [2]);
+        assert_eq!((slots.len(), slots.contains(last)), (2, false));
+        assert_eq!(slots.drain(), [3, 4]);
+        assert_eq!(slots.insert(5).index, 1);
     }
 }

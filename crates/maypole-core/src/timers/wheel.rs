@@ -206,7 +206,7 @@ impl<T> Wheel<T> {
     /// assert_eq!(fired, ["a", "b", "c"]);
     /// ```
     pub fn pop_due(&mut self, now_ns: u64) -> Option<(u64, T)> {
-        self.now_ns = self.now_ns.max(now_ns.min(NEVER_NS - 1));
+        self.now_ns = self.now_ns.max(now_ns);
         loop {
             if let Some(record) = self.head() {
                 return if record.deadline_ns <= self.now_ns {
