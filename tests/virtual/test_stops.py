@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from maypole.testing import Deadlock, Hang, Spin, VirtualClock, VirtualStop
 from maypole.testing.clock import LoopName
+from maypole.virtual import hang_watch
 from maypole.virtual.hang_watch import HangWatch
 
 RunVirtual = Callable[..., Any]
@@ -287,44 +288,47 @@ def test_a_blocking_call_is_a_hang_by_wall_time(loop_name: LoopName) -> None:
     loop.close()
 
 
-def test_the_previous_alarm_goes_on_behind_the_watch(run: RunVirtual) -> None:
+def test_the_watch_leaves_the_alarm_to_the_program(run: RunVirtual) -> None:
     rung: list[int] = []
 
     def alarm(signum: int, frame: FrameType | None) -> None:
         rung.append(signum)
 
     before = signal.signal(signal.SIGALRM, alarm)
+    old_timer = signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
-        old_timer = signal.setitimer(signal.ITIMER_REAL, 0.3)
-        run(asyncio.to_thread(time.sleep, 0.8))
-        assert rung == [signal.SIGALRM]
-        assert signal.getsignal(signal.SIGALRM) is alarm
-        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
-        signal.setitimer(signal.ITIMER_REAL, 50, 7)
-        run(asyncio.sleep(1))
-        remaining, interval = signal.setitimer(signal.ITIMER_REAL, 0)
-        assert 0 < remaining <= 50
-        assert interval == 7
+        run(asyncio.to_thread(time.sleep, 0.6))
     finally:
         signal.signal(signal.SIGALRM, before)
         signal.setitimer(signal.ITIMER_REAL, *old_timer)
+    assert rung == [signal.SIGALRM]
 
 
-def test_a_program_may_take_the_alarm_for_itself(run: RunVirtual) -> None:
+def test_the_watch_puts_its_signal_back(run: RunVirtual) -> None:
+    def mine(signum: int, frame: FrameType | None) -> None:
+        return
+
+    before = signal.signal(hang_watch.SIGNAL, mine)
+    try:
+        run(asyncio.sleep(1))
+        assert signal.getsignal(hang_watch.SIGNAL) is mine
+    finally:
+        signal.signal(hang_watch.SIGNAL, before)
+
+
+def test_a_handler_that_the_program_installs_stays(run: RunVirtual) -> None:
     def mine(signum: int, frame: FrameType | None) -> None:
         return
 
     async def main() -> None:
-        signal.signal(signal.SIGALRM, mine)
+        signal.signal(hang_watch.SIGNAL, mine)
 
-    before = signal.getsignal(signal.SIGALRM)
-    timer = signal.setitimer(signal.ITIMER_REAL, 0)
+    before = signal.getsignal(hang_watch.SIGNAL)
     try:
         run(main())
-        assert signal.getsignal(signal.SIGALRM) is mine
+        assert signal.getsignal(hang_watch.SIGNAL) is mine
     finally:
-        signal.signal(signal.SIGALRM, before)
-        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(hang_watch.SIGNAL, before)
 
 
 def test_the_run_can_go_on_after_a_deadlock(loop_name: LoopName) -> None:

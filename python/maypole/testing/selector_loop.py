@@ -141,8 +141,8 @@ class VirtualSelectorLoop(asyncio.SelectorEventLoop):
 
     def _jump_to(self, deadline: float) -> None:
         self._now = max(self._now, deadline)
-        # asyncio runs what is due before time() + resolution. A few months from the start a nanosecond is less
-        # than the distance of two floats, and nothing would ever be due.
+        # asyncio runs what is due before time() + resolution. A few months from the start a nanosecond is
+        # less than the distance of two floats, and nothing would ever be due.
         self._clock_resolution = max(self._clock_resolution, math.ulp(self._now))
 
     def _wait_for_outside(self, poll: _Poll, wait_s_max: float) -> _Events:

@@ -1,12 +1,15 @@
-"""An interval timer that stops code which never gives the loop its next turn.
+"""A watch for code that never gives the loop its next turn.
 
 On a frozen clock ``while time.time() < end: pass`` never ends, and ``while True: pass`` never does. The watch
-looks four times a second from a signal handler: two seconds of CPU time or ten seconds of wall time spent
-inside one turn raise `Hang` at the line that is running. CPU time is the loop's thread's own, so that a busy
-machine hangs nobody.
+looks four times a second: two seconds of CPU time or ten seconds of wall time spent inside one turn raise
+`Hang` at the line that is running. CPU time is that of the loop's thread alone, so that a busy machine hangs
+nobody.
 
-Invariant: after the watch the SIGALRM handler and the interval timer are what they were before it, unless the
-program itself changed them meanwhile.
+A thread does the looking, and sends a signal only when it has something to say. A periodic signal would wake
+a loop that waits for work outside, four times a second, and take the alarm from programs that use it.
+
+Invariant: after the watch the signal's handler is what it was before, unless the program itself changed it
+meanwhile.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from time import monotonic, thread_time  # the real clocks, also while the time module is patched
-from typing import TYPE_CHECKING, Any, Protocol
+
+# The real clocks, also while the time module is patched.
+from time import clock_gettime, monotonic, pthread_getcpuclockid
+from typing import TYPE_CHECKING, Any
 
 from maypole.virtual.stops import code_rank, hang, innermost_user_frame
 
@@ -28,7 +33,8 @@ if TYPE_CHECKING:
 PERIOD_S = 0.25
 CPU_S_MAX = 2.0
 WALL_S_MAX = 10.0
-_SHORTEST_TIMER_S = 1e-6
+SIGNAL = signal.SIGRTMAX
+"""Interrupts the main thread; nobody else is known to use it."""
 
 
 class HangWatch:
@@ -58,84 +64,76 @@ class HangWatch:
         self._turns = turns
         self._cpu_s_max = cpu_s_max
         self._wall_s_max = wall_s_max
-        self._seen = (-1, 0.0, 0.0)
+        self._suspected: tuple[int, str] | None = None
+        self._cleared = False
         self._hang: Hang | None = None
-        self._task: asyncio.Task[Any] | None = None
-        self._previous: _PreviousTimer | None = None
+        self._stuck_task: asyncio.Task[Any] | None = None
+        self._over = threading.Event()
+        self._watcher: WatchThread | None = None
+        self._previous: Any = None
 
     def __enter__(self) -> HangWatch:
-        """Start the timer, if this is the main thread."""
+        """Start the watch, if this is the main thread."""
         if threading.current_thread() is threading.main_thread():
-            self._seen = (self._turns(), thread_time(), monotonic())
-            self._previous = _PreviousTimer(self._tick)
+            self._previous = signal.signal(SIGNAL, self._interrupt)
+            self._watcher = WatchThread(target=self._look_again_and_again, daemon=True)
+            self._watcher.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Put the previous timer back; raise a `Hang` that the stuck code swallowed."""
-        if self._previous is not None:
-            self._previous.restore(self._tick)
-            self._previous = None
-        if self._task is not None and self._task.done() and not self._task.cancelled():
-            self._task.exception()  # it is raised here: nobody needs to hear that it was never retrieved
+        """End the watch; raise a `Hang` that the stuck code swallowed."""
+        if self._watcher is not None:
+            self._over.set()
+            self._watcher.join()
+            self._watcher = None
+            if signal.getsignal(SIGNAL) == self._interrupt:
+                signal.signal(SIGNAL, signal.SIG_DFL if self._previous is None else self._previous)
+        if self._stuck_task is not None and self._stuck_task.done() and not self._stuck_task.cancelled():
+            self._stuck_task.exception()  # retrieved: it is raised here
         if self._hang is not None and error is None:
             raise self._hang
 
-    def _tick(self, signum: int, frame: FrameType | None) -> None:
-        if self._previous is not None:
-            self._previous.call_if_due(signum, frame)
-        turns, cpu_s, wall_s = self._turns(), thread_time(), monotonic()
-        seen_turns, seen_cpu_s, seen_wall_s = self._seen
-        stuck = innermost_user_frame(_frames_inside_run(frame)) if turns == seen_turns else None
-        if stuck is None:
-            # A new turn, or a loop that waits in its own poll: nobody's code is running.
-            self._seen = (turns, cpu_s, wall_s)
-        elif cpu_s - seen_cpu_s >= self._cpu_s_max:
-            self._stop(stuck, f"{self._cpu_s_max:g} s of CPU time")
-        elif wall_s - seen_wall_s >= self._wall_s_max:
-            self._stop(stuck, f"{self._wall_s_max:g} s")
+    def _look_again_and_again(self) -> None:
+        """Compare turns and clocks until the watch is over; in the watching thread."""
+        main_ident = threading.main_thread().ident or 0
+        cpu_clock = pthread_getcpuclockid(main_ident)
+        seen_turns, cpu_s, wall_s = self._turns(), clock_gettime(cpu_clock), monotonic()
+        while not self._over.wait(PERIOD_S):
+            turns = self._turns()
+            if turns != seen_turns or self._cleared:
+                self._cleared = False
+                seen_turns, cpu_s, wall_s = turns, clock_gettime(cpu_clock), monotonic()
+            elif clock_gettime(cpu_clock) - cpu_s >= self._cpu_s_max:
+                self._interrupt_main(main_ident, turns, f"{self._cpu_s_max:g} s of CPU time")
+            elif monotonic() - wall_s >= self._wall_s_max:
+                self._interrupt_main(main_ident, turns, f"{self._wall_s_max:g} s")
 
-    def _stop(self, stuck: FrameType, waited: str) -> None:
-        self._seen = (self._turns(), thread_time(), monotonic())
+    def _interrupt_main(self, main_ident: int, turns: int, waited: str) -> None:
+        if signal.getsignal(SIGNAL) == self._interrupt:
+            self._suspected = (turns, waited)
+            signal.pthread_kill(main_ident, SIGNAL)
+
+    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
+        """Raise `Hang` in the interrupted code, unless it turns out to be the loop's own wait."""
+        suspected, self._suspected = self._suspected, None
+        if suspected is None or self._over.is_set():
+            return
+        turns, waited = suspected
+        stuck = innermost_user_frame(_frames_inside_run(frame)) if self._turns() == turns else None
+        self._cleared = True
+        if stuck is None:
+            return
         self._hang = hang(self._loop, stuck, waited)
-        self._task = asyncio.current_task(self._loop)
+        self._stuck_task = asyncio.current_task(self._loop)
         # A task keeps the error as its result and nobody may await it: the run ends in any case.
         self._loop.stop()
         raise self._hang
 
 
-class _Handler(Protocol):
-    def __call__(self, signum: int, frame: FrameType | None, /) -> Any: ...
-
-
-class _PreviousTimer:
-    """The SIGALRM handler and real-time timer that were there before: kept alive behind ours, then put
-    back."""
-
-    def __init__(self, handler: _Handler) -> None:
-        self._handler = signal.signal(signal.SIGALRM, handler)
-        remaining_s, self._interval_s = signal.setitimer(signal.ITIMER_REAL, PERIOD_S, PERIOD_S)
-        self._due = monotonic() + remaining_s if remaining_s else None
-
-    def call_if_due(self, signum: int, frame: FrameType | None) -> None:
-        """Stand in for the timer that ours displaced."""
-        if self._due is None or monotonic() < self._due:
-            return
-        self._due = monotonic() + self._interval_s if self._interval_s else None
-        if callable(self._handler):
-            self._handler(signum, frame)
-
-    def restore(self, ours: _Handler) -> None:
-        """Undo, unless the program installed a handler of its own meanwhile."""
-        if signal.getsignal(signal.SIGALRM) != ours:
-            return
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL if self._handler is None else self._handler)
-        if self._due is not None:
-            signal.setitimer(
-                signal.ITIMER_REAL, max(self._due - monotonic(), _SHORTEST_TIMER_S), self._interval_s
-            )
+class WatchThread(threading.Thread):
+    """The thread that looks. It never calls the loop, so the virtual clock need not wait for it."""
 
 
 def _frames_inside_run(frame: FrameType | None) -> Iterator[FrameType]:
