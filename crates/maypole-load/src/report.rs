@@ -27,6 +27,8 @@ pub struct Report {
     pub server_bytes_connected: Option<u64>,
     /// Connections that were open, idle ones included.
     pub connections: usize,
+    /// Connections that the server had not closed two seconds after the client's end.
+    pub left_open: usize,
     /// Latency of the measured requests.
     pub latency: Histogram,
 }
@@ -74,6 +76,7 @@ impl Report {
         field("server_bytes_before", number(self.server_bytes_before));
         field("server_bytes_connected", number(self.server_bytes_connected));
         field("connections", self.connections.to_string());
+        field("left_open", self.left_open.to_string());
         for (name, quantile) in [
             ("latency_p50_ns", 0.5),
             ("latency_p90_ns", 0.9),
