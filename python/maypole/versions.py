@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def format_callback(callback: Callable[..., object] | None, args: tuple[object, ...] | None, debug: bool) -> str:
+def format_callback(
+    callback: Callable[..., object] | None, args: tuple[object, ...] | None, debug: bool
+) -> str:
     """Name a callback as asyncio's messages do; from 3.13 on arguments are shown in debug mode only."""
     if sys.version_info >= (3, 13):
         return format_helpers._format_callback_source(callback, args, debug=debug)
@@ -28,3 +30,50 @@ def default_policy_class() -> Any:  # noqa: ANN401  (a class whose name depends 
     if sys.version_info >= (3, 14):
         return asyncio.events._BaseDefaultEventLoopPolicy
     return asyncio.DefaultEventLoopPolicy
+
+
+DEFAULT_BY = "an event-loop policy" if sys.version_info < (3, 14) else "replacing asyncio.new_event_loop"
+"""How `make_default` does it on this Python."""
+
+
+def make_default(new_event_loop: Callable[[], asyncio.AbstractEventLoop]) -> Callable[[], None]:
+    """Let ``asyncio.run``, ``asyncio.Runner`` and ``asyncio.new_event_loop`` make their loops this way.
+
+    Before 3.14 that is what the event-loop policy is for. From 3.14 on policies are deprecated, and the
+    function that makes loops is replaced.
+
+    Returns:
+        A function that undoes it.
+    """
+    if sys.version_info >= (3, 14):
+        return replace_new_event_loop(new_event_loop)
+    return install_policy(new_event_loop)
+
+
+def install_policy(new_event_loop: Callable[[], asyncio.AbstractEventLoop]) -> Callable[[], None]:
+    """Install a policy that differs from asyncio's own only in the loops it makes."""
+
+    class Policy(default_policy_class()):  # type: ignore[misc]  # the base depends on the version
+        _loop_factory = staticmethod(new_event_loop)
+
+    previous = asyncio.get_event_loop_policy()
+    asyncio.set_event_loop_policy(Policy())
+    return lambda: asyncio.set_event_loop_policy(previous)
+
+
+def replace_new_event_loop(new_event_loop: Callable[[], asyncio.AbstractEventLoop]) -> Callable[[], None]:
+    """Replace the function that asyncio makes loops with; a policy that the program sets later still wins."""
+    original = asyncio.events.new_event_loop
+    policy = getattr(asyncio.events, "_event_loop_policy", None)
+
+    def replaced() -> asyncio.AbstractEventLoop:
+        if getattr(asyncio.events, "_event_loop_policy", None) not in (None, policy):
+            return original()
+        return new_event_loop()
+
+    def put(function: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        for module in (asyncio.events, asyncio):
+            module.new_event_loop = function  # type: ignore[attr-defined]
+
+    put(replaced)
+    return lambda: put(original)
