@@ -1,0 +1,43 @@
+"""The loops that patterns are tested on: in virtual time where time matters, on every real loop elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, cast
+
+import pytest
+from harness.kinds import ASYNCIO, MAYPOLE, LoopKind
+from maypole.testing import run_virtual
+from maypole.testing.clock import LoopName
+
+T = TypeVar("T")
+Run = Callable[..., Any]
+
+REAL = [ASYNCIO, MAYPOLE]
+if importlib.util.find_spec("uvloop") is not None:
+    REAL.append(LoopKind("uvloop", "uvloop:new_event_loop"))
+
+
+@pytest.fixture(params=["asyncio", "maypole"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Run a coroutine in virtual time, on asyncio's loop and on maypole's."""
+    name = cast("LoopName", request.param)
+
+    def on_this_loop(main: Coroutine[Any, Any, T], **options: Any) -> T:
+        return run_virtual(main, loop=name, **options)
+
+    return on_this_loop
+
+
+@pytest.fixture(params=REAL, ids=lambda kind: f"{kind.name}-real")
+def run_real(request: pytest.FixtureRequest) -> Run:
+    """Run a coroutine in real time, on every loop there is; for tests that assert order and counts only."""
+    kind = cast("LoopKind", request.param)
+
+    def on_this_loop(main: Coroutine[Any, Any, T]) -> T:
+        with asyncio.Runner(loop_factory=kind.new_loop) as runner:
+            return runner.run(main)
+
+    return on_this_loop
