@@ -8,6 +8,7 @@ from asyncio import base_events, format_helpers
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Callable
 
 
@@ -30,6 +31,22 @@ def default_policy_class() -> Any:  # noqa: ANN401  (a class whose name depends 
     if sys.version_info >= (3, 14):
         return asyncio.events._BaseDefaultEventLoopPolicy
     return asyncio.DefaultEventLoopPolicy
+
+
+_SCHEDULED_TASKS = "_scheduled_tasks" if sys.version_info >= (3, 12) else "_all_tasks"
+
+
+def scheduled_tasks() -> weakref.WeakSet[asyncio.Task[Any]] | None:
+    """Return the set that `asyncio.all_tasks()` reads; None from 3.14 on, where tasks register themselves."""
+    if sys.version_info >= (3, 14):
+        return None
+    scheduled: weakref.WeakSet[asyncio.Task[Any]] = getattr(asyncio.tasks, _SCHEDULED_TASKS)
+    return scheduled
+
+
+def set_scheduled_tasks(scheduled: weakref.WeakSet[asyncio.Task[Any]]) -> None:
+    """Let `asyncio.all_tasks()` read another set."""
+    setattr(asyncio.tasks, _SCHEDULED_TASKS, scheduled)
 
 
 DEFAULT_BY = "an event-loop policy" if sys.version_info < (3, 14) else "replacing asyncio.new_event_loop"

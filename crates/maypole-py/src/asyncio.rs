@@ -17,6 +17,22 @@ pub(crate) struct Asyncio {
     pub(crate) handle_run: Owned,
     /// `()`.
     pub(crate) empty_tuple: Owned,
+    /// `asyncio.Future`, which native futures answer as their class.
+    pub(crate) future: Owned,
+    /// `asyncio.Task`, which native tasks answer as their class.
+    pub(crate) task: Owned,
+    pub(crate) cancelled_error: Owned,
+    pub(crate) invalid_state_error: Owned,
+    /// What writes the text of a future's and of a task's `repr`.
+    pub(crate) future_repr: Owned,
+    pub(crate) task_repr: Owned,
+    /// `asyncio.base_tasks._task_get_stack` and `_task_print_stack`.
+    pub(crate) task_get_stack: Owned,
+    pub(crate) task_print_stack: Owned,
+    /// `asyncio.coroutines.iscoroutine`.
+    pub(crate) is_coroutine: Owned,
+    /// `asyncio.BaseEventLoop.create_task`: for factories, debug mode and keywords that this code does not know.
+    pub(crate) create_task: Owned,
     /// The fields of a handle.
     pub(crate) handle_slots: HandleSlots,
     /// The fields that a timer handle adds.
@@ -64,16 +80,57 @@ pub(crate) fn init() -> Result<()> {
         scheduled: Slot::of(&timer_handle, "_scheduled")?,
         when: Slot::of(&timer_handle, "_when")?,
     };
-    let empty_tuple = call::tuple(&[])?;
     ASYNCIO.set(Asyncio {
         handle,
         timer_handle,
         handle_run,
-        empty_tuple,
+        empty_tuple: call::tuple(&[])?,
+        future: import_from("asyncio.futures", "Future")?,
+        task: import_from("asyncio.tasks", "Task")?,
+        cancelled_error: import_from("asyncio.exceptions", "CancelledError")?,
+        invalid_state_error: import_from("asyncio.exceptions", "InvalidStateError")?,
+        future_repr: import_from("asyncio.base_futures", "_future_repr")?,
+        task_repr: import_from("asyncio.base_tasks", "_task_repr")?,
+        task_get_stack: import_from("asyncio.base_tasks", "_task_get_stack")?,
+        task_print_stack: import_from("asyncio.base_tasks", "_task_print_stack")?,
+        is_coroutine: import_from("asyncio.coroutines", "iscoroutine")?,
+        create_task: import_from("asyncio.base_events", "BaseEventLoop")?
+            .get_attr(&*call::text("create_task")?)?,
         handle_slots,
         timer_slots,
     });
     Ok(())
+}
+
+/// `asyncio.get_event_loop()`: the running loop, or the policy's where asyncio still asks it.
+pub(crate) fn get_event_loop() -> Result<Owned> {
+    import_from("asyncio.events", "get_event_loop")?.call(&[])
+}
+
+/// The stack of the Python code that is calling, as asyncio's debug mode keeps it.
+#[cold]
+pub(crate) fn creation_stack() -> Result<Owned> {
+    import_from("asyncio.format_helpers", "extract_stack")?.call(&[])
+}
+
+/// Calls `event_loop.call_exception_handler` with a context of these entries; `None` values are left out.
+#[cold]
+pub(crate) fn call_exception_handler(event_loop: &Obj, entries: &[(&str, Option<&Obj>)]) -> Result<()> {
+    // SAFETY: the lock is held.
+    let context = unsafe { Owned::steal(ffi::PyDict_New())? };
+    for (key, value) in entries {
+        let Some(value) = value.filter(|value| !value.is_none()) else {
+            continue;
+        };
+        let key = call::text(key)?;
+        // SAFETY: three live objects.
+        crate::capi::error::check(unsafe {
+            ffi::PyDict_SetItem(context.as_ptr(), key.as_ptr(), value.as_ptr())
+        })?;
+    }
+    event_loop
+        .call_method(&crate::capi::names::get().call_exception_handler, &[&context])
+        .map(drop)
 }
 
 #[inline(always)]

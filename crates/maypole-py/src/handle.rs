@@ -176,7 +176,7 @@ fn fill(handle: &Obj, parts: &Parts<'_>) -> Result<()> {
         slots.repr.replace(handle, Some(crate::capi::object::none()));
     }
     let traceback = if parts.event_loop.debug() {
-        parts.event_loop.creation_stack()?
+        asyncio::creation_stack()?
     } else {
         crate::capi::object::none()
     };

@@ -6,9 +6,10 @@
 //! Invariant: the module needs the interpreter lock and says so; a second interpreter is refused by PyO3.
 //! Invariant: no panic leaves the crate as anything but a Python exception.
 
-// The fields of the C structures are reached through raw pointers by design; each block says why that is sound.
 mod asyncio;
 mod capi;
 mod event_loop;
+mod future;
 mod handle;
 mod module;
+mod task;

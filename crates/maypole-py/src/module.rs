@@ -4,13 +4,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::capi::{Obj, Raised, names};
-use crate::{asyncio, event_loop, handle};
+use crate::{asyncio, event_loop, future, handle, task};
 
 /// The native half of maypole: loop, handles, and the pure state machines for Python.
 #[pymodule(gil_used = true)]
 #[pyo3(name = "_maypole")]
 fn maypole_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     make_types(module).map_err(|Raised| PyErr::fetch(module.py()))?;
+    module.add_function(wrap_pyfunction!(pending_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)
 }
 
@@ -20,9 +21,27 @@ fn make_types(module: &Bound<'_, PyModule>) -> crate::capi::Result<()> {
     names::init()?;
     asyncio::init()?;
     handle::init()?;
+    future::init()?;
+    task::init()?;
     event_loop::init()?;
-    handle::register(module)?;
-    event_loop::register(module)
+    for register in [
+        handle::register,
+        future::register,
+        task::register,
+        event_loop::register,
+    ] {
+        register(module)?;
+    }
+    Ok(())
+}
+
+/// Lists the native tasks that are not done, newest first, whatever loop they belong to.
+#[pyfunction]
+#[pyo3(name = "_pending_tasks")]
+fn pending_tasks(py: Python<'_>) -> PyResult<Py<PyAny>> {
+    let tasks = task::registry::pending_tasks().map_err(|Raised| PyErr::fetch(py))?;
+    // SAFETY: a strong reference to a list changes hands.
+    Ok(unsafe { Bound::from_owned_ptr(py, tasks.into_ptr()) }.unbind())
 }
 
 /// Says how the native module was built.

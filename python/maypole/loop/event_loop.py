@@ -10,9 +10,11 @@ from maypole.loop.children import ChildrenMixin
 from maypole.loop.failure import FailureMixin
 from maypole.loop.lifecycle import LifecycleMixin
 from maypole.loop.selector import NativeSelector
+from maypole.loop.task_registry import show_native_tasks
 from maypole.loop.virtual_time import VirtualTimeMixin
 
 Clock = Literal["monotonic", "virtual"]
+TaskImpl = Literal["native", "c"]
 
 
 class EventLoop(VirtualTimeMixin, ChildrenMixin, LifecycleMixin, FailureMixin, _maypole.Loop, InheritedLoop):
@@ -23,15 +25,18 @@ class EventLoop(VirtualTimeMixin, ChildrenMixin, LifecycleMixin, FailureMixin, _
 
     Args:
         clock: "monotonic", or "virtual" for time that jumps to the next timer when nothing is ready.
+        task_impl: "native", or "c" for tasks and futures of CPython's own types.
 
     Raises:
-        ValueError: for another clock.
+        ValueError: for another clock or implementation.
         OSError: when descriptors have run out.
     """
 
-    def __init__(self, clock: Clock = "monotonic") -> None:
+    def __init__(self, clock: Clock = "monotonic", task_impl: TaskImpl = "native") -> None:
         InheritedLoop.__init__(self, NativeSelector(self))
         self._init_children()
         self._init_virtual_time()
+        if task_impl == "native":
+            show_native_tasks()
         if type(self).time is not EventLoop.time:
             self._follow_time()

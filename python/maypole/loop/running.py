@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from maypole.loop.event_loop import Clock, EventLoop
+from maypole.loop.event_loop import Clock, EventLoop, TaskImpl
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -13,17 +13,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def new_event_loop(clock: Clock = "monotonic") -> EventLoop:
+def new_event_loop(clock: Clock = "monotonic", task_impl: TaskImpl = "native") -> EventLoop:
     """Make a maypole event loop.
 
     Args:
         clock: "monotonic", or "virtual" for time that jumps to the next timer when nothing is ready.
+        task_impl: "native", or "c" for tasks and futures of CPython's own types.
 
     Returns:
         A new loop, which the caller closes.
 
     Raises:
-        ValueError: for another clock.
+        ValueError: for another clock or implementation.
         OSError: when descriptors have run out.
 
     Source: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.new_event_loop
@@ -34,7 +35,7 @@ def new_event_loop(clock: Clock = "monotonic") -> EventLoop:
         ...     runner.run(asyncio.sleep(0, "done"))
         'done'
     """
-    return EventLoop(clock)
+    return EventLoop(clock, task_impl)
 
 
 def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:

@@ -7,6 +7,7 @@
 //!   interpreter lock is held.
 //! * [`call`]: calls, attributes, items.
 //! * [`error`]: raising, taking and restoring Python exceptions; [`Raised`] is the error type of the crate.
+//! * [`field`]: a reference inside the memory of an object.
 //! * [`class`]: building heap types and the trampolines through which Python enters Rust.
 //! * [`args`]: reading the arguments of a fast call.
 //! * [`names`]: interned strings.
@@ -22,10 +23,12 @@ pub(crate) mod call;
 pub(crate) mod cell;
 pub(crate) mod class;
 pub(crate) mod error;
+pub(crate) mod field;
 pub(crate) mod member;
 pub(crate) mod names;
 pub(crate) mod object;
 
 pub(crate) use args::Args;
 pub(crate) use error::{Raised, Result};
+pub(crate) use field::Field;
 pub(crate) use object::{Obj, Owned};

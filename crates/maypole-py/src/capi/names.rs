@@ -20,12 +20,23 @@ macro_rules! names {
 }
 
 names! {
+    add_done_callback = "add_done_callback",
+    blocking = "_asyncio_future_blocking",
+    call_exception_handler = "call_exception_handler",
+    call_soon = "call_soon",
     cancel = "cancel",
     cancelled_field = "_cancelled",
     check_callback = "_check_callback",
     check_thread = "_check_thread",
     context = "context",
     get_debug = "get_debug",
+    get_loop = "get_loop",
+    is_running = "is_running",
+    msg = "msg",
+    name = "name",
+    result = "result",
+    throw = "throw",
+    value = "value",
     report_failure = "_report_callback_failure",
     run = "_run",
     run_debug = "_run_handle_in_debug",

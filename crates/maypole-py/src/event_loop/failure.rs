@@ -1,9 +1,10 @@
 //! Where the exception of a callback goes: to the loop's exception handler, in asyncio's words.
 
 use super::LoopObject;
+use crate::asyncio;
 use crate::capi::class::Native;
 use crate::capi::error::{current_ends_program, take};
-use crate::capi::{Obj, Raised, Result, names};
+use crate::capi::{Obj, Raised, Result, call, names};
 
 /// Sends the current exception to `call_exception_handler`, unless it is one that ends the program.
 ///
@@ -18,4 +19,23 @@ pub(super) fn report(this: &LoopObject, handle: &Obj) -> Result<()> {
     this.as_obj()
         .call_method(&names::get().report_failure, &[handle, &exception])?;
     Ok(())
+}
+
+/// As [`report`], for a step of a native task that failed outside its coroutine.
+///
+/// # Errors
+/// As [`report`].
+#[cold]
+pub(super) fn report_task(this: &LoopObject, task: &Obj) -> Result<()> {
+    if current_ends_program() {
+        return Err(Raised);
+    }
+    let Some(exception) = take() else { return Ok(()) };
+    let message = call::text("Exception in callback of a task's step")?;
+    let entries = [
+        ("message", Some(&*message)),
+        ("exception", Some(&*exception)),
+        ("task", Some(task)),
+    ];
+    asyncio::call_exception_handler(this.as_obj(), &entries)
 }

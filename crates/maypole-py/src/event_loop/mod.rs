@@ -4,6 +4,7 @@
 //! per callback:
 //!
 //! * [`schedule`]: `call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`.
+//! * [`spawn`]: `create_task` and `create_future`.
 //! * [`turn`]: one turn, and turns until `stop()`.
 //! * [`wait`]: waiting for descriptors, timers, other threads and signals; the only place that gives up the interpreter lock.
 //! * [`virtual_wait`]: the same on the virtual clock.
@@ -16,6 +17,7 @@
 
 mod failure;
 mod schedule;
+mod spawn;
 mod state;
 mod turn;
 mod virtual_wait;
@@ -33,7 +35,7 @@ use pyo3::ffi;
 use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, enter, fast, getter, noargs, setter};
 use crate::capi::error::{check, value_error};
-use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
+use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, names};
 
 /// Where the loop's time comes from.
 pub(crate) enum Clock {
@@ -62,6 +64,12 @@ pub(crate) struct LoopObject {
     foreign_time: Cell<bool>,
     /// Somebody replaced `asyncio.Handle._run`; callbacks then go through it.
     patched_run: Cell<bool>,
+    /// `task_impl="c"`: tasks and futures are asyncio's own.
+    plain_tasks: Cell<bool>,
+    /// What `set_task_factory` was given.
+    task_factory: Field,
+    /// asyncio's dictionary of current tasks has an entry for this loop.
+    task_entered: Cell<bool>,
     closed: Cell<bool>,
     stopping: Cell<bool>,
     debug: Cell<bool>,
@@ -79,7 +87,7 @@ unsafe impl Native for LoopObject {}
 static TYPE: GilOnce<Owned> = GilOnce::new();
 
 const DOC: &std::ffi::CStr =
-    c"Loop(clock='monotonic')\n--\n\nThe native half of maypole.EventLoop: queue, timers, poller.";
+    c"Loop(clock='monotonic', task_impl='native')\n--\n\nThe native half of maypole.EventLoop: queue, timers, poller.";
 
 /// Makes the type; called once while the module is imported.
 pub(crate) fn init() -> Result<()> {
@@ -117,6 +125,16 @@ fn with_methods(class: Class) -> Class {
             c"call_at",
             fast!(LoopObject, schedule::call_at),
             schedule::CALL_AT_DOC,
+        )
+        .fast(
+            c"create_task",
+            fast!(LoopObject, spawn::create_task),
+            spawn::CREATE_TASK_DOC,
+        )
+        .noargs(
+            c"create_future",
+            noargs!(LoopObject, spawn::create_future),
+            c"Return a new pending Future of this loop.",
         )
         .fast(
             c"_add_callback",
@@ -233,6 +251,16 @@ fn with_fields(class: Class) -> Class {
             getter!(LoopObject, state::get_scheduled),
             Some(setter!(LoopObject, state::ignore_queue)),
         )
+        .attribute(
+            c"_task_factory",
+            getter!(LoopObject, state::get_task_factory),
+            Some(setter!(LoopObject, state::set_task_factory)),
+        )
+        .attribute(
+            c"_plain_tasks",
+            getter!(LoopObject, state::get_plain_tasks),
+            Some(setter!(LoopObject, state::set_plain_tasks)),
+        )
         .attribute(c"_clock", getter!(LoopObject, state::get_clock), None)
         .attribute(c"_turns", getter!(LoopObject, state::get_turns), None)
         .attribute(c"_watched", getter!(LoopObject, state::get_watched), None)
@@ -266,12 +294,6 @@ impl LoopObject {
         self.turn.borrow_mut().cancel(key)
     }
 
-    /// The stack of the Python code that is calling, as asyncio's debug mode keeps it with each handle.
-    #[cold]
-    pub(crate) fn creation_stack(&self) -> Result<Owned> {
-        call::import_from("asyncio.format_helpers", "extract_stack")?.call(&[])
-    }
-
     fn new_fields(ob_base: ffi::PyObject, clock: Clock) -> Result<LoopObject> {
         let is_virtual = matches!(clock, Clock::Virtual(_));
         Ok(LoopObject {
@@ -284,6 +306,9 @@ impl LoopObject {
             is_virtual,
             foreign_time: Cell::new(false),
             patched_run: Cell::new(false),
+            plain_tasks: Cell::new(false),
+            task_factory: Field::empty(),
+            task_entered: Cell::new(false),
             closed: Cell::new(false),
             stopping: Cell::new(false),
             debug: Cell::new(false),
@@ -307,28 +332,26 @@ impl LoopObject {
         for item in self.sources.borrow().iter() {
             visitor.visit(item)?;
         }
-        Ok(())
+        visitor.visit_opt(self.task_factory.peek())
     }
 }
 
-/// Reads the `clock` argument of the constructor.
-fn chosen_clock(given: Option<&Obj>) -> Result<Clock> {
-    let Some(given) = given else {
-        return Ok(Clock::Monotonic);
-    };
-    for (name, clock) in [
-        ("monotonic", Clock::Monotonic),
-        ("virtual", Clock::Virtual(VirtualClock::new())),
-    ] {
-        let name = call::text(name)?;
+/// Which of two texts an optional argument is; the first one when it is left out.
+fn choice(given: Option<&Obj>, argument: &str, texts: [&str; 2]) -> Result<usize> {
+    let Some(given) = given else { return Ok(0) };
+    for (place, text) in texts.iter().enumerate() {
+        let text = call::text(text)?;
         // SAFETY: two live objects; the comparison may raise and says so by -1.
-        let same = unsafe { ffi::PyObject_RichCompareBool(given.as_ptr(), name.as_ptr(), ffi::Py_EQ) };
+        let same = unsafe { ffi::PyObject_RichCompareBool(given.as_ptr(), text.as_ptr(), ffi::Py_EQ) };
         check(same)?;
         if same == 1 {
-            return Ok(clock);
+            return Ok(place);
         }
     }
-    Err(value_error("clock must be 'monotonic' or 'virtual'"))
+    Err(value_error(&format!(
+        "{argument} must be '{}' or '{}'",
+        texts[0], texts[1]
+    )))
 }
 
 unsafe extern "C" fn new(
@@ -337,24 +360,36 @@ unsafe extern "C" fn new(
     kwargs: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     enter(std::ptr::null_mut(), || {
-        let mut clock: *mut ffi::PyObject = std::ptr::null_mut();
-        let mut keywords = [c"clock".as_ptr().cast_mut(), std::ptr::null_mut()];
-        let keywords = keywords.as_mut_ptr();
-        // SAFETY: the format names one optional object, for which there is one place.
+        let (mut clock, mut task_impl) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let mut keywords = [
+            c"clock".as_ptr().cast_mut(),
+            c"task_impl".as_ptr().cast_mut(),
+            std::ptr::null_mut(),
+        ];
+        // SAFETY: the format names two optional objects, for which there are two places.
         let parsed = unsafe {
+            let (places, format) = ((&raw mut clock, &raw mut task_impl), c"|OO:Loop");
             ffi::PyArg_ParseTupleAndKeywords(
                 args,
                 kwargs,
-                c"|O:Loop".as_ptr(),
-                keywords.cast(),
-                &raw mut clock,
+                format.as_ptr(),
+                keywords.as_mut_ptr().cast(),
+                places.0,
+                places.1,
             )
         };
         if parsed == 0 {
             return Err(Raised);
         }
-        // SAFETY: null or an argument, which the caller keeps alive.
-        let clock = chosen_clock(unsafe { Obj::from_ptr_opt(clock) })?;
+        // SAFETY: null or arguments, which the caller keeps alive.
+        let (clock, task_impl) = unsafe { (Obj::from_ptr_opt(clock), Obj::from_ptr_opt(task_impl)) };
+        let kind = choice(clock, "clock", ["monotonic", "virtual"])?;
+        let clock = if kind == 0 {
+            Clock::Monotonic
+        } else {
+            Clock::Virtual(VirtualClock::new())
+        };
+        let plain_tasks = choice(task_impl, "task_impl", ["native", "c"])? == 1;
         // SAFETY: `class` is our type or a subclass, whose allocator gives zeroed memory of at least our size.
         let this = unsafe { Owned::steal(ffi::PyType_GenericAlloc(class, 0))? };
         let place = this.as_ptr().cast::<LoopObject>();
@@ -364,6 +399,7 @@ unsafe extern "C" fn new(
         let header = unsafe { std::ptr::read(this.as_ptr()) };
         match LoopObject::new_fields(header, clock) {
             Ok(fields) => {
+                fields.plain_tasks.set(plain_tasks);
                 // SAFETY: the memory is ours, of the right size, and holds nothing that would need a drop.
                 unsafe { std::ptr::write(place, fields) };
                 // SAFETY: untracked above.
@@ -395,6 +431,9 @@ unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
     // SAFETY: as above.
     unsafe { ffi::PyObject_GC_UnTrack(this.cast()) };
     enter((), || {
+        // SAFETY: the fields were written by `new`.
+        let fields = unsafe { LoopObject::of(this) };
+        drop((fields.drain(), fields.task_factory.take()));
         // SAFETY: the fields were written by `new`; nobody reads them after this.
         unsafe {
             let place = this.cast::<LoopObject>();
@@ -427,8 +466,8 @@ unsafe extern "C" fn traverse(this: *mut ffi::PyObject, visit: ffi::visitproc, a
 unsafe extern "C" fn clear(this: *mut ffi::PyObject) -> c_int {
     enter(-1, || {
         // SAFETY: the collector passes an object of this type.
-        let all = unsafe { LoopObject::of(this) }.drain();
-        drop(all);
+        let fields = unsafe { LoopObject::of(this) };
+        drop((fields.drain(), fields.task_factory.take()));
         Ok(0)
     })
 }

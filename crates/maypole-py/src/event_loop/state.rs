@@ -135,6 +135,25 @@ pub(super) fn ignore_queue(_: &LoopObject, _: Option<&Obj>) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn get_task_factory(this: &LoopObject) -> Result<Owned> {
+    Ok(this.task_factory.get_or_none())
+}
+
+pub(super) fn set_task_factory(this: &LoopObject, value: Option<&Obj>) -> Result<()> {
+    let factory = value.filter(|value| !value.is_none()).map(Obj::own);
+    drop(this.task_factory.replace(factory));
+    Ok(())
+}
+
+pub(super) fn get_plain_tasks(this: &LoopObject) -> Result<Owned> {
+    Ok(boolean(this.plain_tasks.get()))
+}
+
+pub(super) fn set_plain_tasks(this: &LoopObject, value: Option<&Obj>) -> Result<()> {
+    this.plain_tasks.set(required(value)?.truthy()?);
+    Ok(())
+}
+
 pub(super) fn get_clock(this: &LoopObject) -> Result<Owned> {
     call::text(if this.is_virtual { "virtual" } else { "monotonic" })
 }

@@ -7,9 +7,10 @@ use pyo3::ffi;
 
 use super::{LoopObject, failure};
 use crate::capi::class::Native;
-use crate::capi::error::check;
+use crate::capi::error::{check, restore, take};
 use crate::capi::object::none;
 use crate::capi::{Obj, Owned, Result, names};
+use crate::task::{self, TaskObject, registry};
 use crate::{asyncio, handle};
 
 /// `_run_turns()`: turns until `stop()`, or until something that ends the program leaves a callback.
@@ -42,17 +43,55 @@ fn one_turn(this: &LoopObject) -> Result<()> {
 }
 
 fn run_batch(this: &LoopObject) -> Result<()> {
+    let outcome = run_items(this);
+    if this.task_entered.replace(false) {
+        let pending = if outcome.is_err() { take() } else { None };
+        registry::leave(this.as_obj())?;
+        if let Some(pending) = pending {
+            return Err(restore(pending));
+        }
+    }
+    outcome
+}
+
+fn run_items(this: &LoopObject) -> Result<()> {
+    let task_class = task::class().as_ptr();
     loop {
         let item = this.turn.borrow_mut().take();
         let Some(item) = item else { return Ok(()) };
-        run_item(this, &item)?;
+        if item.type_ptr().cast() == task_class {
+            // SAFETY: the exact type was just checked.
+            step_task(this, unsafe { TaskObject::of(item.as_ptr()) })?;
+        } else {
+            run_item(this, &item)?;
+        }
+    }
+}
+
+/// Steps a native task. Between two steps in a row the current task is only overwritten, not taken out.
+#[inline]
+fn step_task(this: &LoopObject, task: &TaskObject) -> Result<()> {
+    registry::enter(this.as_obj(), task.as_obj())?;
+    this.task_entered.set(true);
+    match task::step::run(task) {
+        Ok(()) => Ok(()),
+        Err(_) => failure::report_task(this, task.as_obj()),
     }
 }
 
 #[inline]
 fn run_item(this: &LoopObject, item: &Obj) -> Result<()> {
+    if this.task_entered.replace(false) {
+        registry::leave(this.as_obj())?;
+    }
     let types = handle::types();
-    if !types.is_own(item) || this.debug.get() || this.patched_run.get() {
+    if !types.is_own(item) {
+        return match TaskObject::downcast(item) {
+            Some(task) => step_task(this, task),
+            None => run_slowly(this, item),
+        };
+    }
+    if this.debug.get() || this.patched_run.get() {
         return run_slowly(this, item);
     }
     if item.type_ptr().cast() == types.timer_handle.as_ptr() {

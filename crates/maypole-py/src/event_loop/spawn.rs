@@ -1,0 +1,146 @@
+//! `create_task` and `create_future`: native tasks and futures, and when asyncio's own are made instead.
+//!
+//! Source: <https://docs.python.org/3/library/asyncio-eventloop.html#creating-futures-and-tasks>
+
+use std::ffi::CStr;
+
+use pyo3::ffi;
+
+use super::LoopObject;
+use crate::asyncio;
+use crate::capi::class::Native;
+use crate::capi::error::check;
+use crate::capi::names::same;
+use crate::capi::{Args, Obj, Owned, Result, call, names};
+use crate::handle::{self, Parts};
+use crate::{future, task};
+
+pub(super) const CREATE_TASK_DOC: &CStr =
+    c"create_task($self, coro, /, *, name=None, context=None, **kwargs)\n--\n\nRun a coroutine as a task; return the Task.";
+
+pub(super) fn create_future(this: &LoopObject) -> Result<Owned> {
+    if this.plain_tasks.get() {
+        return make_plain_future(this);
+    }
+    future::new(this)
+}
+
+/// `asyncio.Future(loop=self)`.
+#[cold]
+fn make_plain_future(this: &LoopObject) -> Result<Owned> {
+    // SAFETY: the lock is held.
+    let keywords = unsafe { Owned::steal(ffi::PyDict_New())? };
+    let name = call::text("loop")?;
+    // SAFETY: three live objects.
+    check(unsafe { ffi::PyDict_SetItem(keywords.as_ptr(), name.as_ptr(), this.as_obj().as_ptr()) })?;
+    let (class, empty) = (&asyncio::get().future, &asyncio::get().empty_tuple);
+    // SAFETY: a callable, a tuple and a dictionary.
+    unsafe {
+        Owned::steal(ffi::PyObject_Call(
+            class.as_ptr(),
+            empty.as_ptr(),
+            keywords.as_ptr(),
+        ))
+    }
+}
+
+pub(super) fn create_task(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let Some(parts) = native_parts(this, args)? else {
+        return inherited(this, args);
+    };
+    this.check_open()?;
+    task::spawn(this, &parts)
+}
+
+/// The arguments, if a native task is to be made of them.
+#[inline]
+fn native_parts<'a>(this: &LoopObject, args: Args<'a>) -> Result<Option<task::Parts<'a>>> {
+    if this.plain_tasks.get() || this.debug.get() || !this.task_factory.is_empty() {
+        return Ok(None);
+    }
+    let [coroutine] = args.positional() else {
+        return Ok(None);
+    };
+    if !is_coroutine(coroutine)? {
+        return Ok(None);
+    }
+    let mut parts = task::Parts {
+        coroutine,
+        name: None,
+        context: None,
+    };
+    for (given, value) in args.keywords() {
+        if same(given, &names::get().name) {
+            parts.name = Some(value);
+        } else if same(given, &names::get().context) {
+            parts.context = Some(value);
+        } else {
+            return Ok(None);
+        }
+    }
+    Ok(Some(parts))
+}
+
+#[inline]
+fn is_coroutine(given: &Obj) -> Result<bool> {
+    // SAFETY: the type object is a static of the interpreter.
+    if given.type_ptr() == &raw mut ffi::PyCoro_Type {
+        return Ok(true);
+    }
+    asyncio::get().is_coroutine.call(&[given])?.truthy()
+}
+
+/// asyncio's own method: it knows task factories, debug mode and the keywords and errors of this Python.
+#[cold]
+fn inherited(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let mut positional = vec![this.as_obj()];
+    positional.extend_from_slice(args.positional());
+    let positional = call::tuple(&positional)?;
+    // SAFETY: the lock is held.
+    let keywords = unsafe { Owned::steal(ffi::PyDict_New())? };
+    for (name, value) in args.keywords() {
+        // SAFETY: three live objects.
+        check(unsafe { ffi::PyDict_SetItem(keywords.as_ptr(), name.as_ptr(), value.as_ptr()) })?;
+    }
+    let function = &asyncio::get().create_task;
+    // SAFETY: a callable, a tuple and a dictionary.
+    unsafe {
+        Owned::steal(ffi::PyObject_Call(
+            function.as_ptr(),
+            positional.as_ptr(),
+            keywords.as_ptr(),
+        ))
+    }
+}
+
+impl LoopObject {
+    /// Queues a step of a native task.
+    ///
+    /// # Errors
+    /// `RuntimeError` if the loop is closed.
+    #[inline(always)]
+    pub(crate) fn enqueue_task(&self, task: Owned) -> Result<()> {
+        self.check_open()?;
+        self.enqueue(task);
+        Ok(())
+    }
+
+    /// `call_soon(function, *args, context=context)` for native callers.
+    ///
+    /// # Errors
+    /// As `call_soon`.
+    pub(crate) fn call_soon_with(&self, function: &Obj, args: &[&Obj], context: &Obj) -> Result<()> {
+        self.check_open()?;
+        if self.debug.get() {
+            super::check_in_debug(self, function, "call_soon", true)?;
+        }
+        let parts = Parts {
+            callback: function,
+            args,
+            context: Some(context),
+            event_loop: self,
+        };
+        self.enqueue(handle::new_handle(&parts)?);
+        Ok(())
+    }
+}

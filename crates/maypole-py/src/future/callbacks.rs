@@ -1,0 +1,207 @@
+//! Who is told when a future is done, and how.
+
+use std::ffi::c_int;
+
+use pyo3::ffi;
+
+use super::FutureObject;
+use crate::asyncio;
+use crate::capi::class::Visitor;
+use crate::capi::error::check;
+use crate::capi::object::none;
+use crate::capi::{Args, Obj, Owned, Result, call, names};
+use crate::event_loop::LoopObject;
+
+/// Somebody who waits for a future.
+#[derive(Clone)]
+pub(crate) enum Callback {
+    /// A Python function, called through the loop in a context.
+    Function { function: Owned, context: Owned },
+    /// A native task, stepped by the loop.
+    Waiter(Owned),
+}
+
+impl Callback {
+    pub(super) fn visit(&self, visitor: Visitor) -> std::result::Result<(), c_int> {
+        match self {
+            Callback::Function { function, context } => {
+                visitor.visit(function)?;
+                visitor.visit(context)
+            }
+            Callback::Waiter(task) => visitor.visit(task),
+        }
+    }
+}
+
+impl FutureObject {
+    /// Registers a native task of the same native loop, to be stepped when the future is done.
+    #[inline]
+    pub(crate) fn add_waiter(&self, task: Owned) {
+        let mut callbacks = self.callbacks.borrow_mut();
+        if self.waiter.is_empty() && callbacks.is_none() {
+            // The place was empty: there is nothing to drop.
+            drop(self.waiter.replace(Some(task)));
+        } else {
+            callbacks.get_or_insert_default().push(Callback::Waiter(task));
+        }
+    }
+
+    /// Queues everybody who waits, in the order of their registration.
+    ///
+    /// # Errors
+    /// `RuntimeError` if the loop is closed.
+    #[inline]
+    pub(super) fn tell_waiters(&self) -> Result<()> {
+        if let Some(task) = self.waiter.take() {
+            self.wake(task)?;
+        }
+        if self.callbacks.borrow().is_some() {
+            self.tell_callbacks()?;
+        }
+        Ok(())
+    }
+
+    fn tell_callbacks(&self) -> Result<()> {
+        let Some(callbacks) = self.callbacks.borrow_mut().take() else {
+            return Ok(());
+        };
+        for callback in *callbacks {
+            match callback {
+                Callback::Waiter(task) => self.wake(task)?,
+                Callback::Function { function, context } => self.call_through_loop(&function, &context)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn wake(&self, task: Owned) -> Result<()> {
+        let event_loop = self.event_loop()?;
+        match LoopObject::downcast(event_loop) {
+            Some(own) => own.enqueue_task(task),
+            // The loop was replaced by `__init__` since: the task's own wake-up finds its way.
+            None => crate::task::wake_through_loop(&task, self.object()),
+        }
+    }
+
+    /// `loop.call_soon(function, self, context=context)`.
+    fn call_through_loop(&self, function: &Obj, context: &Obj) -> Result<()> {
+        let event_loop = self.event_loop()?.own();
+        match LoopObject::downcast(&event_loop) {
+            Some(own) => own.call_soon_with(function, &[self.object()], context),
+            None => call_soon_of_foreign(&event_loop, function, &[self.object()], context),
+        }
+    }
+}
+
+/// `loop.call_soon(function, *args, context=context)` of a loop that is not ours.
+pub(crate) fn call_soon_of_foreign(
+    event_loop: &Obj,
+    function: &Obj,
+    args: &[&Obj],
+    context: &Obj,
+) -> Result<()> {
+    let method = event_loop.get_attr(&names::get().call_soon)?;
+    let mut all = vec![function];
+    all.extend_from_slice(args);
+    let positional = call::tuple(&all)?;
+    // SAFETY: the lock is held.
+    let keywords = unsafe { Owned::steal(ffi::PyDict_New())? };
+    let name = &names::get().context;
+    // SAFETY: three live objects.
+    check(unsafe { ffi::PyDict_SetItem(keywords.as_ptr(), name.as_ptr(), context.as_ptr()) })?;
+    // SAFETY: a callable, a tuple and a dictionary.
+    unsafe {
+        Owned::steal(ffi::PyObject_Call(
+            method.as_ptr(),
+            positional.as_ptr(),
+            keywords.as_ptr(),
+        ))
+    }
+    .map(drop)
+}
+
+pub(super) fn add_done_callback(this: &FutureObject, args: Args<'_>) -> Result<Owned> {
+    let context = args.only_keyword("add_done_callback", &names::get().context)?;
+    let (given, _) = args.at_least("add_done_callback", &["fn"], 1)?;
+    this.event_loop()?;
+    let context = match context {
+        Some(context) if !context.is_none() => context.own(),
+        _ => asyncio::copy_context()?,
+    };
+    if this.is_done() {
+        this.call_through_loop(given[0], &context)?;
+    } else {
+        let callback = Callback::Function {
+            function: given[0].own(),
+            context,
+        };
+        this.callbacks.borrow_mut().get_or_insert_default().push(callback);
+    }
+    Ok(none())
+}
+
+/// `remove_done_callback(fn)`: compares by `==`, which may run any code, so it works on a copy.
+pub(super) fn remove_done_callback(this: &FutureObject, args: Args<'_>) -> Result<Owned> {
+    let (given, _) = args.at_least("remove_done_callback", &["fn"], 1)?;
+    this.event_loop()?;
+    let Some(before) = this
+        .callbacks
+        .borrow()
+        .as_ref()
+        .map(|callbacks| (**callbacks).clone())
+    else {
+        return call::integer(0);
+    };
+    let mut removed = Vec::new();
+    for (place, callback) in before.iter().enumerate() {
+        if let Callback::Function { function, .. } = callback {
+            // SAFETY: two live objects; -1 says that the comparison raised.
+            let same =
+                unsafe { ffi::PyObject_RichCompareBool(function.as_ptr(), given[0].as_ptr(), ffi::Py_EQ) };
+            check(same)?;
+            if same == 1 {
+                removed.push(place);
+            }
+        }
+    }
+    let count = removed.len() as i64;
+    if count > 0 {
+        let kept: Vec<Callback> = before
+            .into_iter()
+            .enumerate()
+            .filter(|(place, _)| !removed.contains(place))
+            .map(|(_, kept)| kept)
+            .collect();
+        let kept = if kept.is_empty() {
+            None
+        } else {
+            Some(Box::new(kept))
+        };
+        // Whoever registered during the comparisons comes after those that were there before.
+        let old = this.replace_callbacks(kept);
+        drop(old);
+    }
+    call::integer(count)
+}
+
+impl FutureObject {
+    fn replace_callbacks(&self, kept: Option<Box<Vec<Callback>>>) -> Option<Box<Vec<Callback>>> {
+        std::mem::replace(&mut *self.callbacks.borrow_mut(), kept)
+    }
+
+    /// `_callbacks`: a list of (function, context), or `None`, as asyncio's code reads it.
+    pub(super) fn list_callbacks(&self) -> Result<Owned> {
+        let mut all: Vec<Callback> = self.waiter.get().map(Callback::Waiter).into_iter().collect();
+        if let Some(callbacks) = &*self.callbacks.borrow() {
+            all.extend(callbacks.iter().cloned());
+        }
+        if all.is_empty() {
+            return Ok(none());
+        }
+        let pairs = all.into_iter().map(|callback| match callback {
+            Callback::Function { function, context } => call::tuple(&[&function, &context]),
+            Callback::Waiter(task) => call::tuple(&[&*crate::task::wakeup_of(&task)?, &*none()]),
+        });
+        call::list(pairs.collect::<Result<_>>()?)
+    }
+}

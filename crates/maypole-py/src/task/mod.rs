@@ -1,0 +1,350 @@
+//! `Task`: asyncio's task, natively. The ready queue holds the task itself; no step object, no handle.
+//!
+//! * this file: the memory, the type, its life and death;
+//! * [`step`]: running the coroutine up to its next wait;
+//! * [`waiting`]: what the coroutine yielded, and who will wake it;
+//! * [`cancel`]: `cancel`, `uncancel`, `cancelling`;
+//! * [`registry`]: all tasks, and the current one;
+//! * [`fields`]: names, stacks and the attributes that asyncio's own code and libraries read.
+//!
+//! Invariant: a pending task is in exactly one place: in the queue, or told by what it waits for.
+//! Source: <https://docs.python.org/3/library/asyncio-task.html#task-object>
+
+mod cancel;
+mod fields;
+pub(crate) mod registry;
+pub(crate) mod step;
+mod waiting;
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_int, c_void};
+
+use pyo3::ffi;
+
+pub(crate) use waiting::{wake_through_loop, wakeup_of};
+
+use crate::asyncio;
+use crate::capi::cell::GilOnce;
+use crate::capi::class::{Class, Native, Visitor, enter, fast, noargs};
+use crate::capi::error::{check, restore, take};
+use crate::capi::{Field, Obj, Owned, Raised, Result, call};
+use crate::event_loop::LoopObject;
+use crate::future::{self, FutureObject};
+
+/// The memory of a `maypole._maypole.Task`.
+#[repr(C)]
+pub(crate) struct TaskObject {
+    pub(crate) future: FutureObject,
+    coroutine: Field,
+    context: Field,
+    /// The name, once somebody gave or asked for one.
+    name: Field,
+    /// What the task waits for.
+    waits_for: Field,
+    /// The exception that the next step throws into the coroutine.
+    to_throw: Field,
+    /// The number in the default name.
+    number: Cell<u64>,
+    /// Neighbours in the list of all pending tasks.
+    links: registry::Links,
+    /// `cancel()` calls that were not undone by `uncancel()`.
+    cancels: Cell<i32>,
+    /// The next step throws `CancelledError`.
+    must_cancel: Cell<bool>,
+    /// Nobody wants to hear that the task was destroyed while pending.
+    quiet_death: Cell<bool>,
+}
+
+// SAFETY: `repr(C)`, begins with a `FutureObject`, hence with a `PyObject`; zeroed memory is valid for every field.
+unsafe impl Native for TaskObject {}
+
+static TYPE: GilOnce<Owned> = GilOnce::new();
+
+const DOC: &CStr = c"Task(coro, *, loop=None, name=None, context=None, eager_start=False)\n--\n\nA coroutine that the loop runs; asyncio's Task, natively.";
+
+/// The type object.
+#[inline(always)]
+pub(crate) fn class() -> &'static Obj {
+    TYPE.get()
+}
+
+/// Makes the type; called once while the module is imported, after the future's.
+pub(crate) fn init() -> Result<()> {
+    if TYPE.is_set() {
+        return Ok(());
+    }
+    registry::init()?;
+    let class = Class::new(c"maypole._maypole.Task", size_of::<TaskObject>(), DOC)
+        .slot(ffi::Py_tp_init, initialise as *mut c_void)
+        .slot(ffi::Py_tp_dealloc, dealloc as *mut c_void)
+        .slot(ffi::Py_tp_finalize, finalize as *mut c_void)
+        .slot(ffi::Py_tp_traverse, traverse as *mut c_void)
+        .slot(ffi::Py_tp_clear, clear as *mut c_void)
+        .slot(ffi::Py_tp_repr, repr as *mut c_void)
+        .fast(
+            c"cancel",
+            fast!(TaskObject, cancel::cancel),
+            c"cancel($self, /, msg=None)\n--\n\nAsk the task to cancel itself; return False if it is done.",
+        )
+        .noargs(
+            c"cancelling",
+            noargs!(TaskObject, cancel::cancelling),
+            c"Return how often cancellation was asked for.",
+        )
+        .noargs(
+            c"uncancel",
+            noargs!(TaskObject, cancel::uncancel),
+            c"Take one request to cancel back; return what is left.",
+        );
+    TYPE.set(fields::declare(class).build(Some(future::class()))?);
+    Ok(())
+}
+
+impl TaskObject {
+    /// The task behind a Python object, if it is one of ours.
+    #[inline(always)]
+    pub(crate) fn downcast(object: &Obj) -> Option<&TaskObject> {
+        let class = TYPE.get().as_ptr();
+        if object.type_ptr().cast() != class && !object.is_instance_of(class.cast()) {
+            return None;
+        }
+        // SAFETY: the type was just checked.
+        Some(unsafe { TaskObject::of(object.as_ptr()) })
+    }
+
+    fn clear(&self) {
+        let values = [
+            self.coroutine.take(),
+            self.context.take(),
+            self.name.take(),
+            self.waits_for.take(),
+            self.to_throw.take(),
+        ];
+        self.future.clear();
+        drop(values);
+    }
+
+    fn visit(&self, visitor: Visitor) -> std::result::Result<(), c_int> {
+        for field in [
+            &self.coroutine,
+            &self.context,
+            &self.name,
+            &self.waits_for,
+            &self.to_throw,
+        ] {
+            visitor.visit_opt(field.peek())?;
+        }
+        self.future.traverse_with_class(visitor)
+    }
+}
+
+/// What a new task is made of, besides its loop.
+pub(crate) struct Parts<'a> {
+    pub(crate) coroutine: &'a Obj,
+    pub(crate) name: Option<&'a Obj>,
+    pub(crate) context: Option<&'a Obj>,
+}
+
+/// Makes a task on a native loop and queues its first step.
+///
+/// # Errors
+/// Only when memory is short, or what `str(name)` raises.
+#[inline]
+pub(crate) fn spawn(event_loop: &LoopObject, parts: &Parts<'_>) -> Result<Owned> {
+    // SAFETY: our type; the generic allocator gives zeroed memory, which is a valid task.
+    let object = unsafe { Owned::steal(ffi::PyType_GenericAlloc(class().as_ptr().cast(), 0))? };
+    // SAFETY: made of our type just now.
+    let task = unsafe { TaskObject::of(object.as_ptr()) };
+    task.future.begin(event_loop.as_obj())?;
+    task.begin(parts)?;
+    registry::add(task);
+    event_loop.enqueue_task(object.clone())?;
+    Ok(object)
+}
+
+impl TaskObject {
+    fn begin(&self, parts: &Parts<'_>) -> Result<()> {
+        match parts.name {
+            Some(name) if !name.is_none() => self.name.set(fields::text_of(name)?),
+            _ => self.number.set(registry::next_number()),
+        }
+        let context = match parts.context {
+            Some(context) if !context.is_none() => context.own(),
+            _ => asyncio::copy_context()?,
+        };
+        self.context.set(context);
+        self.coroutine.set(parts.coroutine.own());
+        Ok(())
+    }
+
+    /// What `__init__` does, on any loop.
+    fn initialise(&self, event_loop: Option<&Obj>, parts: &Parts<'_>, eager_start: bool) -> Result<()> {
+        self.future.reinitialise(event_loop)?;
+        if !asyncio::get().is_coroutine.call(&[parts.coroutine])?.truthy()? {
+            self.quiet_death.set(true);
+            return Err(not_a_coroutine(parts.coroutine));
+        }
+        self.begin(parts)?;
+        let event_loop = self.future.event_loop()?.own();
+        if eager_start
+            && event_loop
+                .call_method(&crate::capi::names::get().is_running, &[])?
+                .truthy()?
+        {
+            return step::start_eagerly(self);
+        }
+        registry::add(self);
+        self.schedule_step()
+    }
+}
+
+#[cold]
+pub(crate) fn not_a_coroutine(given: &Obj) -> Raised {
+    // SAFETY: a live object and a format that takes one.
+    unsafe {
+        ffi::PyErr_Format(
+            ffi::PyExc_TypeError,
+            c"a coroutine was expected, got %R".as_ptr(),
+            given.as_ptr(),
+        )
+    };
+    Raised
+}
+
+unsafe extern "C" fn initialise(
+    this: *mut ffi::PyObject,
+    args: *mut ffi::PyObject,
+    kwargs: *mut ffi::PyObject,
+) -> c_int {
+    enter(-1, || {
+        let mut given: [*mut ffi::PyObject; 4] = [std::ptr::null_mut(); 4];
+        let mut eager_start: c_int = 0;
+        let mut keywords = [c"coro", c"loop", c"name", c"context", c"eager_start"]
+            .map(|name| name.as_ptr().cast_mut())
+            .to_vec();
+        keywords.push(std::ptr::null_mut());
+        let [coroutine, event_loop, name, context] = &mut given;
+        // SAFETY: the format names four objects and a truth value, for which there are five places.
+        let parsed = unsafe {
+            ffi::PyArg_ParseTupleAndKeywords(
+                args,
+                kwargs,
+                c"O|$OOOp:Task".as_ptr(),
+                keywords.as_mut_ptr().cast(),
+                std::ptr::from_mut(coroutine),
+                std::ptr::from_mut(event_loop),
+                std::ptr::from_mut(name),
+                std::ptr::from_mut(context),
+                &raw mut eager_start,
+            )
+        };
+        if parsed == 0 {
+            return Err(Raised);
+        }
+        // SAFETY: the arguments are null or live for the call; the first was required.
+        let [coroutine, event_loop, name, context] = given.map(|given| unsafe { Obj::from_ptr_opt(given) });
+        let Some(coroutine) = coroutine else {
+            return Err(Raised);
+        };
+        // SAFETY: the interpreter passes an instance of our type.
+        let this = unsafe { TaskObject::of(this) };
+        this.initialise(
+            event_loop,
+            &Parts {
+                coroutine,
+                name,
+                context,
+            },
+            eager_start != 0,
+        )?;
+        Ok(0)
+    })
+}
+
+unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
+    // SAFETY: an object of our type whose count has reached zero; the finalizer may bring it back.
+    if unsafe { ffi::PyObject_CallFinalizerFromDealloc(this) } < 0 {
+        return;
+    }
+    enter((), || {
+        // SAFETY: as above.
+        let task = unsafe { TaskObject::of(this) };
+        registry::remove(task);
+        // SAFETY: as above; clearing may run Python code, which the collector must not mix with.
+        unsafe { ffi::PyObject_GC_UnTrack(this.cast()) };
+        task.future.clear_weak_references();
+        task.clear();
+        Ok(())
+    });
+    // SAFETY: as above.
+    let class = unsafe { ffi::Py_TYPE(this) };
+    // SAFETY: memory of a collected object, untracked above.
+    unsafe { ffi::PyObject_GC_Del(this.cast()) };
+    // SAFETY: the instance owned a reference to its heap type.
+    unsafe { ffi::Py_DECREF(class.cast()) };
+}
+
+/// `__del__`: a task destroyed while pending, and an exception that nobody retrieved, are reported.
+unsafe extern "C" fn finalize(this: *mut ffi::PyObject) {
+    enter((), || {
+        // SAFETY: the interpreter passes an instance of our type, alive during finalisation.
+        let (task, object) = unsafe { (TaskObject::of(this), Obj::from_ptr(this)) };
+        if !task.future.is_done() && !task.quiet_death.get() {
+            let pending = take();
+            if report_destroyed(task, object).is_err() {
+                crate::capi::error::unraisable(Some(object));
+            }
+            if let Some(pending) = pending {
+                restore(pending);
+            }
+        }
+        task.future.report_unretrieved(object);
+        Ok(())
+    });
+}
+
+fn report_destroyed(task: &TaskObject, object: &Obj) -> Result<()> {
+    let Ok(event_loop) = task.future.event_loop().map(Obj::own) else {
+        // A task whose `__init__` never ran has nobody to tell.
+        drop(take());
+        return Ok(());
+    };
+    let message = call::text("Task was destroyed but it is pending!")?;
+    let traceback = task.future.source_traceback();
+    let entries = [
+        ("task", Some(object)),
+        ("message", Some(&*message)),
+        ("source_traceback", traceback.as_deref()),
+    ];
+    asyncio::call_exception_handler(&event_loop, &entries)
+}
+
+unsafe extern "C" fn traverse(this: *mut ffi::PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+    let visitor = Visitor::new(visit, arg);
+    enter(-1, || {
+        // SAFETY: the collector passes an object of our type.
+        Ok(unsafe { TaskObject::of(this) }.visit(visitor).err().unwrap_or(0))
+    })
+}
+
+unsafe extern "C" fn clear(this: *mut ffi::PyObject) -> c_int {
+    enter(-1, || {
+        // SAFETY: the collector passes an object of our type.
+        unsafe { TaskObject::of(this) }.clear();
+        Ok(0)
+    })
+}
+
+unsafe extern "C" fn repr(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    enter(std::ptr::null_mut(), || {
+        // SAFETY: the interpreter passes a live object.
+        let this = unsafe { Obj::from_ptr(this) };
+        asyncio::get().task_repr.call(&[this]).map(Owned::into_ptr)
+    })
+}
+
+/// Adds the type to the module.
+pub(crate) fn register(module: &Obj) -> Result<()> {
+    // SAFETY: a live module, a C string and a live type.
+    check(unsafe { ffi::PyModule_AddObjectRef(module.as_ptr(), c"Task".as_ptr(), class().as_ptr()) })
+}
