@@ -43,8 +43,8 @@ def main() -> None:
 
 def run_mains() -> None:
     """Run each main as a program of its own, in real time."""
-    print("\nThe five mains on maypole. They wait in real time; on the virtual clock")
-    print("(maypole run --clock virtual 0-main.py) the same programs are done at once.")
+    print("\nThe five mains on maypole. They wait in real time, up to a minute in all; on the virtual")
+    print("clock (maypole run --clock virtual 0-main.py) the same programs are done at once.")
     for number in range(5):
         name = f"{number}-main.py"
         print(f"\n$ maypole run {name}", flush=True)
@@ -66,21 +66,22 @@ def print_progression(delays: list[float]) -> None:
                 measured[step.name, loop] = measure(step, delays, LOOPS[loop])
     print("\nSequential -> Concurrent -> Task-based -> Optimized")
     print(f"{WAITS} waits, the same in every step (s): {', '.join(f'{delay:.3f}' for delay in delays)}\n")
-    print(f"{'':<12}{'until the last result (s)':^30}{'':2}{'mean time of a result (s)':^30}")
-    heads = ("theory", *LOOPS)
-    print(
-        f"{'':<12}{''.join(f'{head:>10}' for head in heads)}{'':2}{''.join(f'{head:>10}' for head in heads)}"
-    )
+    heads = row("theory", *LOOPS)
+    print(f"{'':<12}{'until the last result (s)':>30}  {'mean time of a result (s)':>30}")
+    print(f"{'':<12}{heads}  {heads}")
     for step in STEPS:
         runs = [measured[step.name, loop] for loop in LOOPS]
-        totals = (step.total_s(delays), *(run.total_s for run in runs))
-        means = (step.mean_s(delays), *(run.mean_s for run in runs))
-        row = (
-            "".join(f"{value:10.3f}" for value in totals)
-            + "  "
-            + "".join(f"{value:10.3f}" for value in means)
-        )
-        print(f"{step.name:<12}{row}  {step.says}")
+        totals = row(step.total_s(delays), *(run.total_s for run in runs))
+        means = row(step.mean_s(delays), *(run.mean_s for run in runs))
+        print(f"{step.name:<12}{totals}  {means}")
+    print("\nWhat theory says of the time until the last result, and of the mean:")
+    for step in STEPS:
+        print(f"  {step.name:<12}{step.says}")
+
+
+def row(*cells: float | str) -> str:
+    """Set numbers and words in columns of ten."""
+    return "".join(f"{cell:>10}" if isinstance(cell, str) else f"{cell:10.3f}" for cell in cells)
 
 
 def print_theory(delays: list[float]) -> None:
@@ -111,10 +112,10 @@ def print_cpu_time() -> None:
                     best[step.name, loop] = min(cpu_s, best.get((step.name, loop), cpu_s))
     waits = f"{MANY} waits of 0 to {MANY_MOST_S * 1000:g} ms"
     print(f"\nCPU time of one wait (us): {waits}, best of {ROUNDS} rounds\n")
-    print(f"{'':<12}{''.join(f'{head:>10}' for head in (*LOOPS, 'ratio'))}")
+    print(f"{'':<12}{row(*LOOPS, 'ratio')}")
     for step in STEPS:
         times = [best[step.name, loop] / MANY * 1e6 for loop in LOOPS]
-        print(f"{step.name:<12}{''.join(f'{value:10.2f}' for value in times)}{times[0] / times[1]:10.2f}")
+        print(f"{step.name:<12}{row(*times, times[0] / times[1])}")
     print("\nConcurrent and task-based take the same time when they start together: gather makes tasks too.")
     print(
         "What tasks change is when work begins and who holds it; what as_completed changes is when a result"
