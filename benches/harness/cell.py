@@ -23,6 +23,9 @@ CHILD = HERE / "harness" / "child.py"
 AUTHORITY = HERE / "scenarios" / "certificates" / "ca.pem"
 #: Seconds in which a server has to listen.
 READY_S = 15.0
+#: How long a load generator with a CPU of its own stays awake: longer than any reply should take. A sleeping client
+#: would have to be woken by the server, and the server's CPU time would include it.
+SPIN_US = 5_000
 #: Requests before the measured ones, as a share of them.
 WARM_SHARE = 10
 
@@ -138,7 +141,8 @@ def run_served(scenario: Scenario, load: Load, contestant: Contestant, settings:
     try:
         with Started(server_words(scenario, contestant, settings, address), server_cpus) as server:
             pid = server.line(READY_S)["pid"]
-            words = load_words(scenario, load, settings, address, requests=wanted, pid=pid)
+            spin_us = SPIN_US if load_cpus else 0
+            words = load_words(scenario, load, settings, address, requests=wanted, pid=pid, spin_us=spin_us)
             with Started(words, load_cpus) as generator:
                 try:
                     report = generator.finish(scenario.limit_s)
@@ -187,6 +191,7 @@ def load_words(
     warmup: int | None = None,
     pid: int | None = None,
     limit_s: float | None = None,
+    spin_us: int = 0,
 ) -> list[str]:
     """The command line of the load generator."""
     options: dict[str, object] = {
@@ -196,6 +201,7 @@ def load_words(
         "requests": requests,
         "warmup": max(load.connections, requests // WARM_SHARE) if warmup is None else warmup,
         "path": load.path,
+        "spin-us": spin_us,
         "timeout-s": max(1, int(limit_s or scenario.limit_s) - 5),
     }
     if pid is not None:

@@ -34,6 +34,7 @@ struct Swarm {
     slots: Vec<Slot>,
     reactor: Reactor,
     deadline: Instant,
+    spin: Duration,
     unasked: u64,
     waiting: usize,
     measuring: bool,
@@ -106,6 +107,7 @@ impl Swarm {
             slots,
             reactor,
             deadline,
+            spin: options.spin,
             unasked: 0,
             waiting: 0,
             measuring: false,
@@ -126,7 +128,7 @@ impl Swarm {
                 self.report.timed_out = true;
                 break;
             }
-            self.reactor.wait(&mut ready, Some(RESEND_AFTER / 4))?;
+            self.reactor.wait_awake(&mut ready, self.spin, RESEND_AFTER / 4)?;
             for event in &ready {
                 let Ok(index) = usize::try_from(event.token) else {
                     continue;

@@ -172,7 +172,7 @@ impl Fleet {
         let mut ready = Vec::new();
         while self.in_flight > 0 {
             let Some(left) = self.time_left() else { break };
-            self.reactor.wait(&mut ready, Some(left))?;
+            self.reactor.wait_awake(&mut ready, self.options.spin, left)?;
             for event in &ready {
                 self.attend(*event);
             }

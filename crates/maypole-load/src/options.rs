@@ -17,6 +17,7 @@ options:  --size BYTES (1024)        --connections N (1)    --idle N (0): more c
           --requests N (1000)        --warmup N (100)       --path PATH (/)
           --server-pid PID: also report that process's CPU time and memory
           --tls-authority FILE: speak TLS, believe this certificate authority, for the name localhost
+          --spin-us MICROSECONDS (0): stay awake so long for the next reply; for a client with a CPU of its own
           --timeout-s SECONDS (30): the whole run ends by then, whatever the server does";
 
 /// What kind of load.
@@ -57,6 +58,8 @@ pub struct Options {
     pub server_pid: Option<u32>,
     /// A certificate authority in PEM; its presence asks for TLS.
     pub tls_authority: Option<PathBuf>,
+    /// How long the client stays awake when no reply is there.
+    pub spin: Duration,
     /// The longest the run may take.
     pub timeout: Duration,
 }
@@ -108,6 +111,7 @@ impl Options {
             path: "/".to_owned(),
             server_pid: None,
             tls_authority: None,
+            spin: Duration::ZERO,
             timeout: Duration::from_secs(30),
         }
     }
@@ -122,6 +126,7 @@ impl Options {
             "--path" => value.clone_into(&mut self.path),
             "--server-pid" => self.server_pid = Some(number(name, value)?),
             "--tls-authority" => self.tls_authority = Some(PathBuf::from(value)),
+            "--spin-us" => self.spin = Duration::from_micros(number(name, value)?),
             "--timeout-s" => self.timeout = Duration::from_secs(number(name, value)?),
             other => return Err(format!("`{other}` is no option")),
         }

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many ready sockets one wait reports at most; the rest come with the next.
 const EVENTS_MAX: usize = 256;
@@ -80,6 +80,29 @@ impl Reactor {
     /// The system call failed.
     pub fn remove(&self, socket: impl AsFd) -> io::Result<()> {
         Ok(epoll::delete(&self.epoll, socket)?)
+    }
+
+    /// Asks again and again for at most `spin`, then sleeps for the rest of `timeout`.
+    ///
+    /// A client that sleeps has to be woken by the server's write, and that cost, large on a virtual machine, would be
+    /// billed to the server: all the more the *slower* it is, since a fast one finds the client still awake.
+    ///
+    /// # Errors
+    ///
+    /// The system call failed for another reason than a signal.
+    pub fn wait_awake(&self, ready: &mut Vec<Ready>, spin: Duration, timeout: Duration) -> io::Result<()> {
+        let began = Instant::now();
+        let spin = spin.min(timeout);
+        loop {
+            self.wait(ready, Some(Duration::ZERO))?;
+            let spent = began.elapsed();
+            if !ready.is_empty() {
+                return Ok(());
+            }
+            if spent >= spin {
+                return self.wait(ready, Some(timeout.saturating_sub(spent)));
+            }
+        }
     }
 
     /// Waits at most `timeout` (for ever when `None`) and fills `ready`; it stays empty on a timeout or a signal.
