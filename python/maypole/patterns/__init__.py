@@ -1,4 +1,78 @@
 """Patterns of asyncio programs in production, on any asyncio loop.
 
-Nothing here knows which loop it runs on: time is ``loop.time()``, waiting is a future.
+Nothing here knows which loop it runs on: time is ``loop.time()``, waiting is a future. Each pattern is
+bounded by default, serves first come, first served, and a cancelled caller leaves no trace.
+
+A name is imported when it is first used, so that a program pays for the patterns that it has.
+
+>>> from maypole.patterns import Rejected
+>>> Rejected("not now", retry_after=0.5).retry_after
+0.5
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maypole.patterns.deadline import Deadline as Deadline
+    from maypole.patterns.deadline import finally_within as finally_within
+    from maypole.patterns.errors import BudgetExhausted as BudgetExhausted
+    from maypole.patterns.errors import BulkheadFull as BulkheadFull
+    from maypole.patterns.errors import ChannelBroken as ChannelBroken
+    from maypole.patterns.errors import ChannelClosed as ChannelClosed
+    from maypole.patterns.errors import ChannelFull as ChannelFull
+    from maypole.patterns.errors import CircuitOpen as CircuitOpen
+    from maypole.patterns.errors import DeadlineExceeded as DeadlineExceeded
+    from maypole.patterns.errors import LoadShed as LoadShed
+    from maypole.patterns.errors import PatternError as PatternError
+    from maypole.patterns.errors import PoolClosed as PoolClosed
+    from maypole.patterns.errors import PoolExhausted as PoolExhausted
+    from maypole.patterns.errors import QueueFull as QueueFull
+    from maypole.patterns.errors import RateLimited as RateLimited
+    from maypole.patterns.errors import Rejected as Rejected
+    from maypole.patterns.errors import ScopeStuck as ScopeStuck
+    from maypole.patterns.errors import TooManyRestarts as TooManyRestarts
+    from maypole.patterns.errors import WorkerDied as WorkerDied
+    from maypole.patterns.events import PatternEvent as PatternEvent
+
+# Which module of this package holds each name; the import, dir() and the star import follow this list.
+_HOMES = {
+    "deadline": ("Deadline", "finally_within"),
+    "errors": (
+        "BudgetExhausted",
+        "BulkheadFull",
+        "ChannelBroken",
+        "ChannelClosed",
+        "ChannelFull",
+        "CircuitOpen",
+        "DeadlineExceeded",
+        "LoadShed",
+        "PatternError",
+        "PoolClosed",
+        "PoolExhausted",
+        "QueueFull",
+        "RateLimited",
+        "Rejected",
+        "ScopeStuck",
+        "TooManyRestarts",
+        "WorkerDied",
+    ),
+    "events": ("PatternEvent",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = found  # the next use is a plain attribute
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

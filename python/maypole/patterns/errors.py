@@ -4,9 +4,14 @@
 
     PatternError
     ├── Rejected                 "not now": carries retry_after where it can be computed
+    │   ├── RateLimited          the rate does not allow it in time, or too many are waiting
+    │   ├── BulkheadFull         no place came free in time, or too many are waiting for one
+    │   ├── CircuitOpen          the breaker lets nobody through: carries state and last_error
+    │   ├── LoadShed             this process is too late with its own work
     │   ├── ChannelFull
     │   ├── PoolExhausted        also TimeoutError
     │   ├── QueueFull            a wait queue or a scope has no room for one more
+    ├── BudgetExhausted          no retry is left: carries how the last attempt failed
     ├── DeadlineExceeded         also TimeoutError
     ├── ChannelClosed            the other side has said that it is done
     ├── ChannelBroken            nobody is left who could receive
@@ -45,6 +50,59 @@ class Rejected(PatternError):
         self.name = name
         self.retry_after = retry_after
         self.retryable = retryable
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross to another process whole: keyword arguments are attributes, and pickle restores those."""
+        return (_rebuild, (type(self), self.args), self.__dict__)
+
+
+def _rebuild(kind: type[Rejected], args: tuple[object, ...]) -> Rejected:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
+
+
+class RateLimited(Rejected):
+    """A rate limit cannot grant this in time, or as many as ``max_waiting`` are in line already."""
+
+
+class BulkheadFull(Rejected):
+    """No place came free in time, or as many as ``max_waiting`` are in line already."""
+
+
+class CircuitOpen(Rejected):
+    """A circuit breaker lets nobody through now.
+
+    Args:
+        message: which breaker, and why it is open.
+        name: the breaker's name.
+        retry_after: seconds until it lets a probe through; None while it is forced open.
+        state: ``"open"``, ``"half_open"`` (its probes are under way) or ``"forced_open"``.
+        last_error: the failure that the breaker saw last. It is an attribute and no ``__cause__``: a
+            rejection is no new failure of that call, and costs no chain of tracebacks.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        name: str | None = None,
+        retry_after: float | None = None,
+        retryable: bool = True,
+        state: str = "open",
+        last_error: BaseException | None = None,
+    ) -> None:
+        super().__init__(message, name=name, retry_after=retry_after, retryable=retryable)
+        self.state = state
+        self.last_error = last_error
+
+
+class LoadShed(Rejected):
+    """This process is behind with its own work and takes on nothing more for now."""
+
+
+class BudgetExhausted(PatternError):
+    """The retry budget has nothing left: retrying more would make an overload worse."""
 
 
 class QueueFull(Rejected):
