@@ -23,8 +23,8 @@ CHILD = HERE / "harness" / "child.py"
 AUTHORITY = HERE / "scenarios" / "certificates" / "ca.pem"
 #: Seconds in which a server has to listen.
 READY_S = 15.0
-#: How long a load generator with a CPU of its own stays awake: longer than any reply should take. A sleeping client
-#: would have to be woken by the server, and the server's CPU time would include it.
+#: How long a load generator with a CPU of its own stays awake: longer than any reply should take. A sleeping
+#: client would have to be woken by the server, and the server's CPU time would include it.
 SPIN_US = 5_000
 #: Requests before the measured ones, as a share of them.
 WARM_SHARE = 10

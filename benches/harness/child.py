@@ -68,9 +68,9 @@ def bound(limit_s: float) -> None:
 def age_allocator() -> None:
     """Brings malloc into the state of a program that has run for a while.
 
-    glibc maps every block above 128 KiB anew until one such block has been freed; from then on it reuses. A loop that
-    receives into new 256 KiB blocks, as asyncio does, pays three system calls for each in a process that never freed a
-    large block, and none in one that did: a matter of chance in a young process, of certainty in an old one.
+    glibc maps every block above 128 KiB anew until one such block has been freed; from then on it reuses. A
+    loop that receives into new 256 KiB blocks, as asyncio does, pays three system calls for each in a process
+    that never freed a large block, and none in one that did: chance in a young process, certainty later.
     """
     block = bytes(ONCE_FREED_BYTES)
     del block

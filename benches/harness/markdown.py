@@ -47,10 +47,10 @@ def head(results: Results) -> str:
     lines += [f"Not measured: {name}: {reason}." for name, reason in results.absent.items()]
     lines += [
         "",
-        f"Cells: how many times less CPU time (or memory) than {results.reference}, the median of the "
-        "rounds' paired ratios and its interval in brackets; above 1 is better. **Bold**: all of the interval lies "
-        "above 1 and above what the reference differs from itself. ▼: all of it lies below both. Neither is "
-        f"said of an interval that holds the true median with less than {VERDICT_COVERAGE:.0%} probability.",
+        f"Cells: how many times less CPU time (or memory) than {results.reference}: the median of the "
+        "rounds' paired ratios, its interval in brackets; above 1 is better. **Bold**: all of the interval "
+        "lies above 1 and above what the reference differs from itself. ▼: all of it lies below both. Neither "
+        f"is said of an interval that holds the true median with less than {VERDICT_COVERAGE:.0%} probability.",
     ]
     return "\n".join(lines)
 
