@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 log = logging.getLogger("maypole.patterns")
 
@@ -19,7 +26,8 @@ class PatternEvent:
     Attributes:
         kind: the pattern: ``"channel"``, ``"pool"``, …
         name: the name that the user gave to this one, or None.
-        what: ``"wait"``, ``"grant"``, ``"reject"``, ``"drop"``, ``"transition"``, …; each pattern lists its own.
+        what: ``"wait"``, ``"grant"``, ``"reject"``, ``"drop"``, ``"transition"``, …; each pattern lists
+            its own.
         at: the loop's time in seconds.
         detail: what else is known.
     """
@@ -74,3 +82,16 @@ class Listeners:
                 listener(event)
             except Exception:
                 log.exception("a listener of %s %r failed on %r", self.kind, self.name, what)
+
+
+def loop_time() -> float:
+    """Return the time of the running loop, or NaN where none runs."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return math.nan
+
+
+def described(kind: str, stats: DataclassInstance) -> dict[str, Any]:
+    """Return a pattern's stats as a plain dict that says which pattern it is."""
+    return {"kind": kind, **dataclasses.asdict(stats)}
