@@ -49,8 +49,9 @@ def head(results: Results) -> str:
         "",
         f"Cells: how many times less CPU time (or memory) than {results.reference}: the median of the "
         "rounds' paired ratios, its interval in brackets; above 1 is better. **Bold**: all of the interval "
-        "lies above 1 and above what the reference differs from itself. ▼: all of it lies below both. Neither "
-        f"is said of an interval that holds the true median with less than {VERDICT_COVERAGE:.0%} probability.",
+        "lies above 1 and above what the reference differs from itself. ▼: all of it lies below both. "
+        "Neither is said of an interval that holds the true median with a probability of less than "
+        f"{VERDICT_COVERAGE:.0%}.",
     ]
     return "\n".join(lines)
 
