@@ -241,6 +241,25 @@ impl<T> Turn<T> {
         self.ties = ties;
     }
 
+    /// Gives what one poll reported another order, if ties are permuted; else leaves it as it is.
+    ///
+    /// ```
+    /// use maypole_core::{Ties, Turn};
+    ///
+    /// let mut turn: Turn<()> = Turn::new();
+    /// let mut ready = [3, 4, 5, 6];
+    /// turn.shuffle_poll(&mut ready);
+    /// assert_eq!(ready, [3, 4, 5, 6]);
+    /// turn.permute_ties(Some(Ties::new(1)));
+    /// turn.shuffle_poll(&mut ready);
+    /// assert_ne!(ready, [3, 4, 5, 6]);
+    /// ```
+    pub fn shuffle_poll<E>(&mut self, events: &mut [E]) {
+        if let Some(ties) = &mut self.ties {
+            ties.shuffle(events);
+        }
+    }
+
     /// Takes the next item of the batch; `None` when the turn is over.
     ///
     /// ```

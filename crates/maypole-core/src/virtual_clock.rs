@@ -4,7 +4,7 @@
 //! nothing can. What a real clock would only make slow becomes an error here: waiting for nothing ([`Idle::Deadlock`])
 //! and turning without end at one moment ([`Spin`]).
 //!
-//! Invariant: the time never goes back, and moves only by [`Idle::Jump`].
+//! Invariant: the time never goes back, and moves only by [`Idle::Jump`] and [`VirtualClock::advance`].
 //! Invariant: while something outside the clock is outstanding (an executor's job, another thread), real time gets its
 //! chance before virtual time moves.
 
@@ -167,6 +167,20 @@ impl VirtualClock {
             },
             None if watched => Idle::WaitForever,
             None => Idle::Deadlock,
+        }
+    }
+
+    /// Moves the clock by what a blocking call took; timers that are passed over are due at the next turn.
+    ///
+    /// ```
+    /// let mut clock = maypole_core::VirtualClock::new();
+    /// clock.advance(2_000_000_000);
+    /// assert_eq!(clock.now_ns(), 1_002_000_000_000);
+    /// ```
+    pub const fn advance(&mut self, by_ns: u64) {
+        if by_ns > 0 {
+            self.now_ns = self.now_ns.saturating_add(by_ns);
+            self.turns = 0;
         }
     }
 

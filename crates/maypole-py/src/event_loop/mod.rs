@@ -212,6 +212,16 @@ fn with_methods(class: Class) -> Class {
             noargs!(LoopObject, turn::run_once),
             c"Take one turn.",
         )
+        .fast(
+            c"_advance_time",
+            fast!(LoopObject, virtual_wait::advance_time),
+            c"Move the virtual clock by what a blocking call took.",
+        )
+        .fast(
+            c"_permute_ties",
+            fast!(LoopObject, virtual_wait::permute_ties),
+            c"Give equal deadlines and the descriptors of one poll another order, from a seed.",
+        )
         .noargs(
             c"_close_native",
             noargs!(LoopObject, state::close_native),

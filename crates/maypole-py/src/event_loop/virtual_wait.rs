@@ -3,15 +3,17 @@
 //! The rules are those of [`maypole_core::VirtualClock`]; the exceptions that end a hopeless program are made in Python, where the
 //! tasks can be named.
 
-use maypole_core::Idle;
+use maypole_core::time::deadline_ns;
+use maypole_core::{Idle, Ties};
 use maypole_sys::{Timeout, monotonic_ns};
 use pyo3::ffi;
 
 use super::wait::Waited;
 use super::{Clock, LoopObject};
 use crate::capi::class::Native;
-use crate::capi::error::{check, restore};
-use crate::capi::{Obj, Raised, Result, names};
+use crate::capi::error::{check, restore, runtime_error};
+use crate::capi::object::none;
+use crate::capi::{Args, Obj, Owned, Raised, Result, names};
 
 impl LoopObject {
     pub(super) fn wait_on_virtual_clock(&self) -> Result<()> {
@@ -55,6 +57,10 @@ impl LoopObject {
             .as_obj()
             .call_method(&names::get().virtual_watched, &[])?
             .truthy()?;
+        if self.turn.borrow().ready_len() > 0 {
+            // Another thread called while Python looked for it, and may be gone already.
+            return Ok(Idle::WaitReal { timeout_ns: 0 });
+        }
         let next_deadline_ns = self.turn.borrow_mut().next_deadline_ns();
         Ok(match &mut *self.clock.borrow_mut() {
             Clock::Virtual(clock) => clock.idle(next_deadline_ns, watched, outstanding, waited_ns),
@@ -78,4 +84,26 @@ impl LoopObject {
             Err(raised) => raised,
         }
     }
+}
+
+/// `_advance_time(seconds)`: moves the clock by what a blocking call took.
+pub(super) fn advance_time(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let (required, _) = args.at_least("_advance_time", &["seconds"], 1)?;
+    let by_ns = deadline_ns(required[0].as_f64()?);
+    match &mut *this.clock.borrow_mut() {
+        Clock::Virtual(clock) => clock.advance(by_ns),
+        Clock::Monotonic => return Err(runtime_error("the clock of this loop is not virtual")),
+    }
+    Ok(none())
+}
+
+/// `_permute_ties(seed)`: another order for equal deadlines and for the descriptors of one poll.
+pub(super) fn permute_ties(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let (required, _) = args.at_least("_permute_ties", &["seed"], 1)?;
+    if !this.is_virtual {
+        return Err(runtime_error("the clock of this loop is not virtual"));
+    }
+    let ties = Ties::new(required[0].as_i64()?.cast_unsigned());
+    this.turn.borrow_mut().permute_ties(Some(ties));
+    Ok(none())
 }

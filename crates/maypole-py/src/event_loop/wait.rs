@@ -6,8 +6,8 @@
 
 use std::rc::Rc;
 
-use maypole_core::Wait;
-use maypole_sys::{Events, Poller, Timeout, Waker, monotonic_ns};
+use maypole_core::{Key, Wait};
+use maypole_sys::{Event, Events, Poller, Timeout, Waker, monotonic_ns};
 use pyo3::ffi;
 
 use super::LoopObject;
@@ -106,30 +106,46 @@ impl LoopObject {
         }
     }
 
-    /// Queues readers and writers of the events in the buffer, in the order in which the kernel reported them.
+    /// Queues readers and writers of the events in the buffer, in the order in which the kernel reported them; on
+    /// the virtual clock a seed may ask for another.
     fn queue_events(&self, reactor: &Reactor, events: &Events) -> Result<()> {
         let mut cancelled = Vec::new();
-        {
-            let sources = self.sources.borrow();
-            let mut turn = self.turn.borrow_mut();
-            for event in events.iter() {
-                if event.key_bits == WAKE_KEY {
-                    reactor.waker.drain().map_err(|error| os_error(&error))?;
-                    continue;
-                }
-                let key = maypole_core::Key::from_bits(event.key_bits);
-                let (reader, writer) = sources.ready(key, event.readable, event.writable);
-                for item in [reader, writer].into_iter().flatten() {
-                    if handle::is_cancelled(item) {
-                        cancelled.push(key);
-                    } else {
-                        turn.enqueue(item.clone());
-                    }
-                }
-            }
+        if self.is_virtual {
+            let mut shuffled: Vec<Event> = events.iter().collect();
+            self.turn.borrow_mut().shuffle_poll(&mut shuffled);
+            self.queue_each(reactor, shuffled.into_iter(), &mut cancelled)?;
+        } else {
+            self.queue_each(reactor, events.iter(), &mut cancelled)?;
         }
         for key in cancelled {
             self.drop_cancelled(key)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn queue_each(
+        &self,
+        reactor: &Reactor,
+        events: impl Iterator<Item = Event>,
+        cancelled: &mut Vec<Key>,
+    ) -> Result<()> {
+        let sources = self.sources.borrow();
+        let mut turn = self.turn.borrow_mut();
+        for event in events {
+            if event.key_bits == WAKE_KEY {
+                reactor.waker.drain().map_err(|error| os_error(&error))?;
+                continue;
+            }
+            let key = Key::from_bits(event.key_bits);
+            let (reader, writer) = sources.ready(key, event.readable, event.writable);
+            for item in [reader, writer].into_iter().flatten() {
+                if handle::is_cancelled(item) {
+                    cancelled.push(key);
+                } else {
+                    turn.enqueue(item.clone());
+                }
+            }
         }
         Ok(())
     }
