@@ -72,6 +72,8 @@ class VirtualClock:
         import maypole
 
         native = maypole.new_event_loop(clock="virtual")
+        if self._tie_seed is not None:
+            native._permute_ties(self._tie_seed)
         self._time_module.follow(native)
         return native
 
