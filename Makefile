@@ -25,7 +25,7 @@ BUILD = $(BOOT) tools/build.py
 export PYO3_BUILD_EXTENSION_MODULE := 1
 
 ##@ The verbs
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test lint bench bench-quick docs clean
 help: ## List the verbs
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z][a-z0-9-]*%?:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,8 +37,13 @@ test: test-rust test-loom test-conformance test-python ## Run every test on ever
 
 lint: lint-rust lint-python ## Check format, lints, types, stubs and documentation links
 
-bench: ## Measure against asyncio (and uvloop, where it is installed); BENCH="…" passes arguments
-	@python=$$($(BUILD) $(FIRST) --requirements build --profile release) && "$$python" benches/run.py $(BENCH)
+bench: ## Measure against asyncio, uvloop and rloop (an hour); BENCH="…" passes arguments
+	@python=$$($(BUILD) $(FIRST) --requirements build --profile release) && \
+		"$$python" -m pip install --quiet --disable-pip-version-check --requirement benches/requirements.txt && \
+		"$$python" benches/run.py $(BENCH)
+
+bench-quick: ## The same with the quick scenarios, in under five minutes
+	@$(MAKE) bench BENCH="--quick $(BENCH)"
 
 docs: ## Build the Rust documentation and list the rest
 	@cargo doc --workspace --no-deps --quiet
