@@ -29,12 +29,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from typing import TYPE_CHECKING
 
 import scenarios
-from harness.cell import READY_S, Settings, address_for, child_words, load_words, server_words
-from harness.contestant import FLOORS, KNOWN, Contestant, ContestantError, parse
-from harness.loader import find_load
-from harness.machine import describe
-from harness.process import ProcessFailed, Started
-from harness.scenario import Scenario, Tier, select
+from measuring.cell import READY_S, Settings, address_for, child_words, load_words, server_words
+from measuring.contestant import FLOORS, KNOWN, Contestant, ContestantError, parse
+from measuring.loader import find_load
+from measuring.machine import describe
+from measuring.process import ProcessFailed, Started
+from measuring.scenario import Scenario, Tier, select
 
 if TYPE_CHECKING:
     from collections.abc import Callable

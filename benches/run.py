@@ -20,17 +20,17 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import scenarios
-from harness.cell import CHILD, Settings, measure
-from harness.contestant import FLOORS, KNOWN, Contestant, ContestantError, again, parse
-from harness.loader import find_load
-from harness.machine import load_average
-from harness.markdown import markdown
-from harness.order import order
-from harness.picture import picture
-from harness.process import ProcessFailed, Started
-from harness.results import Results
-from harness.scenario import Scenario, Tier, select
-from harness.service import ServiceMissing, service
+from measuring.cell import CHILD, Settings, measure
+from measuring.contestant import FLOORS, KNOWN, Contestant, ContestantError, again, parse
+from measuring.loader import find_load
+from measuring.machine import load_average
+from measuring.markdown import markdown
+from measuring.order import order
+from measuring.picture import picture
+from measuring.process import ProcessFailed, Started
+from measuring.results import Results
+from measuring.scenario import Scenario, Tier, select
+from measuring.service import ServiceMissing, service
 
 HERE = Path(__file__).resolve().parent
 #: A quick run begins no further round after this many seconds.
@@ -115,7 +115,7 @@ def prepare(
             question = {"factory": one.factory, "native": one.native, "names": names}
             found = ask(options.python, {"probe": question})
         except ProcessFailed as error:
-            results.absent[one.name] = str(error).removeprefix("harness.contestant.ContestantError: ")
+            results.absent[one.name] = str(error).removeprefix("measuring.contestant.ContestantError: ")
             continue
         results.versions[one.name] = found["version"]
         if one.native and not found["native"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from harness.scenario import REGISTER, Scenario
+from measuring.scenario import REGISTER, Scenario
 
 #: In the order of the report.
 GROUPS = (

@@ -7,10 +7,10 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
-from harness.scenario import Tier, scenario
+from measuring.scenario import Tier, scenario
 
 if TYPE_CHECKING:
-    from harness.bench import Bench
+    from measuring.bench import Bench
 
 
 @scenario("call_soon.wide", count=200_000, unit="callback", tier=Tier.QUICK, params={"width": 1000})

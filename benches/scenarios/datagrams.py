@@ -6,12 +6,12 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Any
 
-from harness.scenario import Load, Tier, scenario
+from measuring.scenario import Load, Tier, scenario
 
 from scenarios.echo import host_and_port
 
 if TYPE_CHECKING:
-    from harness.bench import Bench
+    from measuring.bench import Bench
 
 
 class DatagramEcho(asyncio.DatagramProtocol):

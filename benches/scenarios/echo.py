@@ -8,12 +8,12 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.scenario import Load, Tier, scenario
+from measuring.scenario import Load, Tier, scenario
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from harness.bench import Bench
+    from measuring.bench import Bench
 
 CERTIFICATES = Path(__file__).resolve().parent / "certificates"
 #: Longer than any burst of the load generator, so that no connection waits for a second attempt.

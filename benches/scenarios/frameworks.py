@@ -7,14 +7,14 @@ import contextlib
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from harness.scenario import Load, Tier, scenario
+from measuring.scenario import Load, Tier, scenario
 
 from scenarios.echo import BACKLOG, host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.bench import Bench
+    from measuring.bench import Bench
 
 #: Commands in one Redis pipeline.
 PIPELINE = 100

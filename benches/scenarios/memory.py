@@ -7,12 +7,12 @@ import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.scenario import Load, scenario
+from measuring.scenario import Load, scenario
 
 from scenarios.echo import STREAMS, protocol, streams
 
 if TYPE_CHECKING:
-    from harness.bench import Bench
+    from measuring.bench import Bench
 
 LONG_S = 3600.0
 

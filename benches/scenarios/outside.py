@@ -8,10 +8,10 @@ import shutil
 import socket
 from typing import TYPE_CHECKING
 
-from harness.scenario import Tier, scenario
+from measuring.scenario import Tier, scenario
 
 if TYPE_CHECKING:
-    from harness.bench import Bench
+    from measuring.bench import Bench
 
 
 @scenario("executor.100", count=5_000, unit="call", params={"together": 100})

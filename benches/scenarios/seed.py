@@ -6,10 +6,10 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-from harness.scenario import Tier, scenario
+from measuring.scenario import Tier, scenario
 
 if TYPE_CHECKING:
-    from harness.bench import Bench
+    from measuring.bench import Bench
 
 USES = frozenset({"sleep", "as_completed"})
 

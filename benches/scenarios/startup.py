@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from harness.scenario import Tier, scenario
+from measuring.scenario import Tier, scenario
 
 from scenarios.tasks import nothing
 
 if TYPE_CHECKING:
-    from harness.bench import Bench
+    from measuring.bench import Bench
 
 
 @scenario("startup.run", count=300, unit="run", tier=Tier.QUICK)

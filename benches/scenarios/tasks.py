@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from harness.scenario import Tier, scenario
+from measuring.scenario import Tier, scenario
 
 if TYPE_CHECKING:
-    from harness.bench import Bench
+    from measuring.bench import Bench
 
 #: Tasks that one gather, TaskGroup or as_completed waits for.
 GROUP = 5_000

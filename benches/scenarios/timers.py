@@ -8,11 +8,11 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from harness.lateness import figures
-from harness.scenario import Tier, scenario
+from measuring.lateness import figures
+from measuring.scenario import Tier, scenario
 
 if TYPE_CHECKING:
-    from harness.bench import Bench
+    from measuring.bench import Bench
 
 #: Within this time all timers of a `timer.fire` scenario are due.
 FIRING_S = 0.05

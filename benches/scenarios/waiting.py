@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from harness.scenario import Tier, scenario
+from measuring.scenario import Tier, scenario
 
 if TYPE_CHECKING:
-    from harness.bench import Bench
+    from measuring.bench import Bench
 
 
 @scenario("queue.100", count=50_000, unit="item", params={"room": 100}, uses=frozenset({"Queue"}))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING
 
-from harness.contestant import AGAIN
-from harness.lateness import BOUNDS_US
-from harness.results import VERDICT_COVERAGE, Results, Row
+from measuring.contestant import AGAIN
+from measuring.lateness import BOUNDS_US
+from measuring.results import VERDICT_COVERAGE, Results, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.scenario import Scenario
+    from measuring.scenario import Scenario
 
 MARKS = {"faster": "**{}**", "slower": "{} ▼", "same": "{}", "": "{}"}
 

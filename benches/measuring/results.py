@@ -7,12 +7,12 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.contestant import AGAIN, Contestant
-from harness.interval import Interval, around_median, paired_ratios
+from measuring.contestant import AGAIN, Contestant
+from measuring.interval import Interval, around_median, paired_ratios
 
 if TYPE_CHECKING:
-    from harness.cell import Outcome
-    from harness.scenario import Scenario
+    from measuring.cell import Outcome
+    from measuring.scenario import Scenario
 
 FORMAT = 1
 #: An interval surer than this is called faster or slower. Five rounds reach it.

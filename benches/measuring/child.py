@@ -1,6 +1,6 @@
 """The measured process: runs one scenario on one loop, and prints one JSON object on its standard output.
 
-Its request is one JSON object as the only argument; `harness.cell` writes it.
+Its request is one JSON object as the only argument; `measuring.cell` writes it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import scenarios
 
-from harness.bench import Bench
-from harness.contestant import Layered, load_factory, native_names, version_of
-from harness.machine import describe
+from measuring.bench import Bench
+from measuring.contestant import Layered, load_factory, native_names, version_of
+from measuring.machine import describe
 
 if TYPE_CHECKING:
-    from harness.scenario import Scenario
+    from measuring.scenario import Scenario
 
 #: Share of the operations in the run that only warms up.
 WARM_SHARE = 10

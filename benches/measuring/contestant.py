@@ -58,7 +58,7 @@ def parse(text: str) -> Contestant:
     Contestant(name='mine', factory='my.loops:fast_loop', native='')
     >>> parse("nobody")
     Traceback (most recent call last):
-    harness.contestant.ContestantError: unknown loop 'nobody': use asyncio, uvloop, ... or module:factory
+    measuring.contestant.ContestantError: unknown loop 'nobody': use asyncio, uvloop, ... or module:factory
     """
     name, _, factory = text.rpartition("=")
     factory = KNOWN.get(factory, factory)

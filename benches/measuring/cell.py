@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.process import ProcessFailed, Started, whole_life
+from measuring.process import ProcessFailed, Started, whole_life
 
 if TYPE_CHECKING:
-    from harness.contestant import Contestant
-    from harness.scenario import Load, Scenario
+    from measuring.contestant import Contestant
+    from measuring.scenario import Load, Scenario
 
 HERE = Path(__file__).resolve().parent.parent
-CHILD = HERE / "harness" / "child.py"
+CHILD = HERE / "measuring" / "child.py"
 AUTHORITY = HERE / "scenarios" / "certificates" / "ca.pem"
 #: Seconds in which a server has to listen.
 READY_S = 15.0

@@ -6,13 +6,13 @@ import math
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from harness.contestant import AGAIN
+from measuring.contestant import AGAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.results import Results
-    from harness.scenario import Scenario
+    from measuring.results import Results
+    from measuring.scenario import Scenario
 
 WIDTH, LEFT, RIGHT, TOP, LINE = 1000, 240, 30, 96, 24
 COLOURS = ("#d1495b", "#2e86ab", "#3d9970", "#8e6bbf", "#e08e2b", "#6b705c", "#c06c84", "#457b9d")
