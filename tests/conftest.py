@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from harness.children import RunScript, run_script
 from harness.kinds import PLAIN, WITH_DEBUG, Loop, LoopKind, NewLoop
 from harness.leaks import KINDS, Before
 from harness.outcome import Outcome, SameAsAsyncio, outcome_of, plain
@@ -103,6 +105,12 @@ def loop(new_loop: NewLoop) -> Loop:
     return new_loop()
 
 
+@pytest.fixture(name="run_script")
+def script_runner(loop_kind: LoopKind) -> RunScript:
+    """Run a script in a process of its own, whose ``new_loop()`` makes this kind of loop."""
+    return functools.partial(run_script, loop_kind)
+
+
 @pytest.fixture
 def same_as_asyncio(loop_kind: LoopKind, nothing_left_behind: Before) -> SameAsAsyncio:
     """Run a scenario on asyncio's own loop and on this kind: same value, or same exception and text."""
@@ -121,8 +129,10 @@ def same_as_asyncio(loop_kind: LoopKind, nothing_left_behind: Before) -> SameAsA
 
     def compare(scenario: Callable[[Loop], Any]) -> Outcome:
         oracle = LoopKind("oracle", "asyncio:new_event_loop", loop_kind.debug)
-        expected = on(oracle, scenario)
-        assert on(loop_kind, scenario) == expected
+        # On one line, because debug mode puts the lines of the callers into its texts.
+        expected, found = [on(kind, scenario) for kind in (oracle, loop_kind)]
+        if found != expected:
+            pytest.fail(f"asyncio: {expected}\n{loop_kind.name}: {found}", pytrace=False)
         return expected
 
     return compare

@@ -36,3 +36,9 @@ MAYPOLE_DEBUG = LoopKind("maypole-debug", MAYPOLE.spec, debug=True)
 
 PLAIN = (ASYNCIO, MAYPOLE)
 WITH_DEBUG = (ASYNCIO, MAYPOLE, ASYNCIO_DEBUG, MAYPOLE_DEBUG)
+
+
+def run_once(loop: Loop) -> None:
+    """Run what is ready, and nothing that it makes ready."""
+    loop.call_soon(loop.stop)
+    loop.run_forever()

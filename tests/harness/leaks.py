@@ -64,10 +64,10 @@ class Before:
         if "logs" not in allowed:
             errors = [record for record in self.records.records if record.levelno >= logging.ERROR]
             found += [f"logged: {record.getMessage()}" for record in errors]
-        if "loops" not in allowed:
-            found += self.leaked_loops()
         if "threads" not in allowed:
             found += self.leaked_threads()
+        if "loops" not in allowed:
+            found += self.leaked_loops()
         if "fds" not in allowed:
             found += self.leaked_fds()
         return found

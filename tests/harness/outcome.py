@@ -11,9 +11,13 @@ from harness.kinds import Loop
 
 # Things that differ between two runs of the same loop, or between two loops, and mean nothing.
 ACCIDENTS = (
+    (re.compile(r' *File "[^"\n]*/(?:site-packages|asyncio|maypole/loop)/[^\n]*\n *[^\n]*\n'), ""),
+    (re.compile(r"'source_traceback': \[.*?\]"), "'source_traceback': […]"),
     (re.compile(r"0x[0-9a-fA-F]+"), "0x…"),
+    (re.compile(r"\bwhen=\d+\.\d{5,}"), "when=…"),
     (re.compile(r"\bfd=\d+"), "fd=…"),
     (re.compile(r"\bTask-\d+"), "Task-…"),
+    (re.compile(r"\bBaseEventLoop\.(?=\w+\(\))|\bmaypole\._maypole\."), ""),
     (re.compile(r"<(?:\w+\.)*(?:_UnixSelectorEventLoop|EventLoop) "), "<Loop "),
     (re.compile(r"\b(?:\w+\.)*(?:_UnixSelectorEventLoop|EventLoop)\b"), "Loop"),
 )

@@ -8,16 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from harness.kinds import Loop
+from harness.kinds import Loop, run_once
 from harness.outcome import SameAsAsyncio
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
-
-
-def run_once(loop: Loop) -> None:
-    """Run what is ready, and nothing that it makes ready."""
-    loop.call_soon(loop.stop)
-    loop.run_forever()
 
 
 @pytest.mark.debug
