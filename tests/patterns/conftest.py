@@ -18,6 +18,7 @@ Run = Callable[..., Any]
 REAL = [ASYNCIO, MAYPOLE]
 if importlib.util.find_spec("uvloop") is not None:
     REAL.append(LoopKind("uvloop", "uvloop:new_event_loop"))
+    REAL[-1].new_loop().close()  # the first one opens a pipe for the whole process
 
 
 @pytest.fixture(params=["asyncio", "maypole"])

@@ -16,6 +16,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from maypole.patterns.channel_state import ChannelStats as ChannelStats
+    from maypole.patterns.channel_state import Overflow as Overflow
+    from maypole.patterns.channels import Receiver as Receiver
+    from maypole.patterns.channels import Sender as Sender
+    from maypole.patterns.channels import channel as channel
     from maypole.patterns.deadline import Deadline as Deadline
     from maypole.patterns.deadline import finally_within as finally_within
     from maypole.patterns.errors import BudgetExhausted as BudgetExhausted
@@ -39,6 +44,8 @@ if TYPE_CHECKING:
 
 # Which module of this package holds each name; the import, dir() and the star import follow this list.
 _HOMES = {
+    "channel_state": ("ChannelStats", "Overflow"),
+    "channels": ("Receiver", "Sender", "channel"),
     "deadline": ("Deadline", "finally_within"),
     "errors": (
         "BudgetExhausted",
