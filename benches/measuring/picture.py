@@ -34,8 +34,8 @@ def picture(results: Results) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" '
         f'height="{height}" font-family="system-ui, sans-serif" font-size="12">',
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-        f'<text x="16" y="24" font-size="16" font-weight="600">CPU time against {escape(results.reference)}: '
-        "to the right is better</text>",
+        f'<text x="16" y="24" font-size="16" font-weight="600">CPU time (or memory) against '
+        f"{escape(results.reference)}: to the right is better</text>",
         f'<text x="16" y="42" fill="#555">{escape(machine_line(results))}</text>',
         *legend(names),
         *axis.drawn(height),

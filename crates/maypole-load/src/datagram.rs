@@ -45,7 +45,8 @@ struct Swarm {
 ///
 /// # Errors
 ///
-/// No socket can be had, or the server's process cannot be read. Lost datagrams are counted in the report instead.
+/// No socket can be had, or the server's process cannot be read. Lost datagrams are counted in the report
+/// instead.
 pub fn run(options: &Options) -> Result<Report, String> {
     let says = |error: io::Error| error.to_string();
     let Address::Tcp(address) = options.address else {
@@ -213,8 +214,8 @@ impl Slot {
         self.sent = Instant::now();
         match self.socket.send(&self.datagram) {
             Ok(_) => Ok(()),
-            // A full socket buffer loses the datagram as a network would, and an unreachable port is told by the next call:
-            // both end in a datagram sent again.
+            // A full socket buffer loses the datagram as a network would, and an unreachable port is told by
+            // the next call: both end in a datagram sent again.
             Err(error)
                 if matches!(
                     error.kind(),

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 /// Connections opened before each of them is answered once: far below any server's listen backlog, so that no
 /// connection attempt is dropped and tried again a second later.
 const OPENING_BATCH: usize = 64;
-/// How long the server is left alone so that its last thread has stopped running and its CPU time is complete.
+/// How long the server is left alone so that its last thread has stopped running and its CPU time is
+/// complete.
 const SETTLE: Duration = Duration::from_millis(5);
 /// How long the server may take to close its side once all is done.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -90,7 +91,8 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// The server's process cannot be read, a connection is refused, or epoll fails. What goes wrong on an open connection is counted in
+    /// The server's process cannot be read, a connection is refused, or epoll fails. What goes wrong on an
+    /// open connection is counted in
     /// the report instead.
     pub fn run(mut self) -> Result<Report, String> {
         let says = |error: io::Error| error.to_string();
@@ -229,7 +231,8 @@ impl Fleet {
             }
         }
         let unsent = slot.state == State::Asking && slot.sent < request.len();
-        // A TLS session in its handshake holds the request back and waits for the peer, not for room to write.
+        // A TLS session in its handshake holds the request back and waits for the peer, not for room to
+        // write.
         let writing = stream.wants_write() || (unsent && self.tls.is_none());
         if writing != slot.writing {
             self.reactor.watch(&*stream, index as u64, writing)?;

@@ -84,7 +84,8 @@ impl Reactor {
 
     /// Asks again and again for at most `spin`, then sleeps for the rest of `timeout`.
     ///
-    /// A client that sleeps has to be woken by the server's write, and that cost, large on a virtual machine, would be
+    /// A client that sleeps has to be woken by the server's write, and that cost, large on a virtual machine,
+    /// would be
     /// billed to the server: all the more the *slower* it is, since a fast one finds the client still awake.
     ///
     /// # Errors
@@ -105,7 +106,8 @@ impl Reactor {
         }
     }
 
-    /// Waits at most `timeout` (for ever when `None`) and fills `ready`; it stays empty on a timeout or a signal.
+    /// Waits at most `timeout` (for ever when `None`) and fills `ready`; it stays empty on a timeout or a
+    /// signal.
     ///
     /// # Errors
     ///
