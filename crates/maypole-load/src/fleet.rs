@@ -92,8 +92,7 @@ impl Fleet {
     /// # Errors
     ///
     /// The server's process cannot be read, a connection is refused, or epoll fails. What goes wrong on an
-    /// open connection is counted in
-    /// the report instead.
+    /// open connection is counted in the report instead.
     pub fn run(mut self) -> Result<Report, String> {
         let says = |error: io::Error| error.to_string();
         let subject = self

@@ -1,12 +1,10 @@
 //! A load generator that is bounded in time and count, and the servers that mark the floor.
 //!
 //! The program `maypole-load` opens connections to a server under measurement, keeps one request in flight on
-//! each of
-//! them, checks every byte that comes back and prints one JSON object: requests, errors, latency, and the CPU
-//! time the
-//! *server's* process spent meanwhile. It reads that CPU time itself, right before the first measured request
-//! and right
-//! after the last, so that neither start-up nor accepting connections leaks into the figure.
+//! each of them, checks every byte that comes back and prints one JSON object: requests, errors, latency, and
+//! the CPU time the *server's* process spent meanwhile. It reads that CPU time itself, right before the first
+//! measured request and right after the last, so that neither start-up nor accepting connections leaks into
+//! the figure.
 //!
 //! `floor-epoll` and `floor-tokio` are echo servers without Python: what the machine can do at best.
 //!
