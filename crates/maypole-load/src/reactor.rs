@@ -85,8 +85,7 @@ impl Reactor {
     /// Asks again and again for at most `spin`, then sleeps for the rest of `timeout`.
     ///
     /// A client that sleeps has to be woken by the server's write, and that cost, large on a virtual machine,
-    /// would be
-    /// billed to the server: all the more the *slower* it is, since a fast one finds the client still awake.
+    /// would be billed to the server: all the more the *slower* it is, since a fast one finds the client awake.
     ///
     /// # Errors
     ///
