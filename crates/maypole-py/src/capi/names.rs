@@ -32,6 +32,7 @@ names! {
     get_debug = "get_debug",
     get_loop = "get_loop",
     is_running = "is_running",
+    loop_field = "_loop",
     msg = "msg",
     name = "name",
     result = "result",

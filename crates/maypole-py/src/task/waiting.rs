@@ -63,14 +63,8 @@ impl TaskObject {
         let blocking = match value.get_attr(&names::get().blocking) {
             Ok(blocking) if !blocking.is_none() => blocking,
             Ok(_) => return self.throw_next(bad_yield(self, &value)?),
-            Err(Raised) => {
-                let Some(exception) = take() else { return Ok(()) };
-                // SAFETY: the exception types exist while the interpreter does.
-                if !exception.is_instance_of(unsafe { ffi::PyExc_AttributeError }.cast()) {
-                    return Err(restore(exception));
-                }
-                return self.throw_next(bad_yield(self, &value)?);
-            }
+            Err(Raised) if missing_attribute() => return self.throw_next(bad_yield(self, &value)?),
+            Err(Raised) => return Err(Raised),
         };
         if !loop_of(&value)?.is(self.future.event_loop()?) {
             return self.throw_next(other_loop(self, &value)?);
@@ -142,9 +136,23 @@ fn cancel_waited(task: &TaskObject, waited: &Obj) -> Result<bool> {
     super::cancel::cancel_awaited(waited, message.as_deref())
 }
 
-/// `futures._get_loop(value)`.
+/// `futures._get_loop(value)`: by `get_loop()`, or by the field of older kinds of futures.
 fn loop_of(value: &Obj) -> Result<Owned> {
-    value.call_method(&names::get().get_loop, &[])
+    match value.get_attr(&names::get().get_loop) {
+        Ok(method) => method.call(&[]),
+        Err(Raised) if missing_attribute() => value.get_attr(&names::get().loop_field),
+        Err(Raised) => Err(Raised),
+    }
+}
+
+/// Whether the current exception is an `AttributeError`, which is then cleared.
+fn missing_attribute() -> bool {
+    // SAFETY: the exception types exist while the interpreter does.
+    let missing = crate::capi::error::current_is(unsafe { ffi::PyExc_AttributeError });
+    if missing {
+        drop(take());
+    }
+    missing
 }
 
 /// Has a task stepped by its loop because `waited` is done; for loops that are not ours.
