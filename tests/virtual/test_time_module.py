@@ -7,9 +7,11 @@ import threading
 import time
 from typing import Any
 
+import maypole
 import pytest
 from maypole.testing import VirtualClock
 from maypole.testing.clock import LoopName
+from maypole.virtual.time_module import TimeModule
 
 
 def run_on(clock: VirtualClock, loop_name: LoopName, main: Any) -> Any:
@@ -146,6 +148,13 @@ def test_a_sleep_that_the_real_one_refuses_is_refused(
         time.sleep(value)
     with clock.time_module(), pytest.raises(error, match=text):
         time.sleep(value)
+
+
+def test_a_loop_on_real_time_cannot_be_followed() -> None:
+    loop = maypole.new_event_loop()
+    with pytest.raises(ValueError, match="virtual clock only"):
+        TimeModule().follow(loop)
+    loop.close()
 
 
 def test_a_closed_loop_keeps_the_time_it_brought(clock: VirtualClock, loop_name: LoopName) -> None:

@@ -14,6 +14,7 @@ import asyncio
 import math
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class VirtualLoop(Protocol):
     """What the `time` module needs of a loop on the virtual clock."""
 
     @property
-    def _outstanding(self) -> Outstanding:
-        """What runs outside the loop."""
+    def _outstanding(self) -> Outstanding | None:
+        """What runs outside the loop; None if its clock is not virtual."""
 
     def time(self) -> float:
         """Return the virtual time in seconds."""
@@ -57,6 +58,19 @@ class VirtualLoop(Protocol):
         """Queue a callback from any thread; RuntimeError once the loop is closed."""
 
 
+@dataclass(frozen=True)
+class _Followed:
+    """A loop, what runs outside it, and its time when it was first seen."""
+
+    loop: VirtualLoop
+    outstanding: Outstanding
+    start_s: float
+
+    def passed_s(self) -> float:
+        """How much virtual time has passed on the loop since then."""
+        return self.loop.time() - self.start_s
+
+
 class TimeModule:
     """Makes the `time` module follow the loops it is told of; a context manager.
 
@@ -68,25 +82,30 @@ class TimeModule:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may ask for the time while the time is asked for
         self._elapsed_s = 0.0
-        self._loops: list[tuple[VirtualLoop, float]] = []
+        self._loops: list[_Followed] = []
         self._real: dict[str, Callable[..., object]] = {}
 
     def follow(self, loop: VirtualLoop) -> None:
-        """Let the clocks move with this loop too; loops that were closed meanwhile are forgotten, not their
-        time."""
+        """Let the clocks move with this loop too. The time of loops that were closed meanwhile is kept.
+
+        Raises:
+            ValueError: if the loop's clock is not virtual.
+        """
+        if loop._outstanding is None:
+            raise ValueError("the time module can follow a loop with a virtual clock only")
         with self._lock:
-            for known, start_s in self._loops:
-                if known.is_closed():
-                    self._elapsed_s += known.time() - start_s
-            self._loops = [(known, start_s) for known, start_s in self._loops if not known.is_closed()]
-            self._loops.append((loop, loop.time()))
+            for known in self._loops:
+                if known.loop.is_closed():
+                    self._elapsed_s += known.passed_s()
+            self._loops = [known for known in self._loops if not known.loop.is_closed()]
+            self._loops.append(_Followed(loop, loop._outstanding, loop.time()))
 
     def monotonic(self) -> float:
         """Return the virtual time in seconds since an arbitrary moment."""
         with self._lock:
-            return START_S + self._elapsed_s + sum(loop.time() - start_s for loop, start_s in self._loops)
+            return START_S + self._elapsed_s + sum(known.passed_s() for known in self._loops)
 
     def time(self) -> float:
         """Return the virtual time in seconds since 1970."""
@@ -110,11 +129,11 @@ class TimeModule:
         if not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
             _real_sleep(seconds)
             return
-        running = [loop for loop, _ in self._loops if loop.is_running()]
+        running = [known for known in self._loops if known.loop.is_running()]
         here: object = asyncio._get_running_loop()
-        for loop in running:
-            if loop is here:
-                loop._advance_time(seconds)
+        for known in running:
+            if known.loop is here:
+                known.loop._advance_time(seconds)
                 return
         if running:
             _sleep_until_loop_wakes(running[-1], seconds)
@@ -150,12 +169,12 @@ _real_sleep = time.sleep
 _WAKE_CHECK_S = 0.02
 
 
-def _sleep_until_loop_wakes(loop: VirtualLoop, seconds: float) -> None:
+def _sleep_until_loop_wakes(known: _Followed, seconds: float) -> None:
     """Block this thread until the loop's clock has moved; the loop knows that it need not wait for the
     thread."""
     woken = threading.Event()
     ident = threading.get_ident()
-    outstanding = loop._outstanding
+    loop, outstanding = known.loop, known.outstanding
 
     def wake() -> None:
         outstanding.thread_awake(ident)
