@@ -26,7 +26,7 @@ def format_handle(handle: asyncio.Handle) -> str:
     return base_events._format_handle(handle)  # type: ignore[attr-defined,no-any-return]
 
 
-def default_policy_class() -> Any:  # noqa: ANN401  (a class whose name depends on the version)
+def default_policy_class() -> Any:
     """Return asyncio's own policy class without the warning that its public name gives from 3.14 on."""
     if sys.version_info >= (3, 14):
         return asyncio.events._BaseDefaultEventLoopPolicy
