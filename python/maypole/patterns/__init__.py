@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from maypole.patterns.background import Background as Background
     from maypole.patterns.channel_state import ChannelStats as ChannelStats
     from maypole.patterns.channel_state import Overflow as Overflow
     from maypole.patterns.channels import Receiver as Receiver
@@ -37,13 +38,26 @@ if TYPE_CHECKING:
     from maypole.patterns.errors import QueueFull as QueueFull
     from maypole.patterns.errors import RateLimited as RateLimited
     from maypole.patterns.errors import Rejected as Rejected
+    from maypole.patterns.errors import ScopeClosed as ScopeClosed
     from maypole.patterns.errors import ScopeStuck as ScopeStuck
     from maypole.patterns.errors import TooManyRestarts as TooManyRestarts
     from maypole.patterns.errors import WorkerDied as WorkerDied
     from maypole.patterns.events import PatternEvent as PatternEvent
+    from maypole.patterns.jobs import Job as Job
+    from maypole.patterns.jobs import JobStats as JobStats
+    from maypole.patterns.outcome import Cancelled as Cancelled
+    from maypole.patterns.outcome import Err as Err
+    from maypole.patterns.outcome import Ok as Ok
+    from maypole.patterns.outcome import Outcome as Outcome
+    from maypole.patterns.outcome import capture as capture
+    from maypole.patterns.outcome import outcome_of as outcome_of
+    from maypole.patterns.outcome import raise_errors as raise_errors
+    from maypole.patterns.outcome import values as values
+    from maypole.patterns.scope import TaskScope as TaskScope
 
 # Which module of this package holds each name; the import, dir() and the star import follow this list.
 _HOMES = {
+    "background": ("Background",),
     "channel_state": ("ChannelStats", "Overflow"),
     "channels": ("Receiver", "Sender", "channel"),
     "deadline": ("Deadline", "finally_within"),
@@ -62,11 +76,15 @@ _HOMES = {
         "QueueFull",
         "RateLimited",
         "Rejected",
+        "ScopeClosed",
         "ScopeStuck",
         "TooManyRestarts",
         "WorkerDied",
     ),
     "events": ("PatternEvent",),
+    "jobs": ("Job", "JobStats"),
+    "outcome": ("Cancelled", "Err", "Ok", "Outcome", "capture", "outcome_of", "raise_errors", "values"),
+    "scope": ("TaskScope",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME)

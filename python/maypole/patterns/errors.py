@@ -16,6 +16,7 @@
     ├── ChannelClosed            the other side has said that it is done
     ├── ChannelBroken            nobody is left who could receive
     ├── PoolClosed
+    ├── ScopeClosed              a scope that takes nothing more on
     ├── ScopeStuck               tasks that did not stop when they were told to
     ├── TooManyRestarts
     └── WorkerDied
@@ -131,6 +132,10 @@ class ChannelBroken(PatternError):
 
 class PoolClosed(PatternError):
     """The pool is closing or closed and gives out nothing more."""
+
+
+class ScopeClosed(PatternError):
+    """The scope has ended, or is about to, and takes nothing more on."""
 
 
 class ScopeStuck(PatternError):
