@@ -1,0 +1,560 @@
+//! The circuit breaker.
+//!
+//! ```text
+//!            rates or a row of failures            after open_for, at the next call
+//!  CLOSED ───────────────────────────────▶ OPEN ───────────────────────────────▶ HALF-OPEN
+//!     ▲                                      ▲  probes fail, or do not answer in time │
+//!     │                                      └────────────────────────────────────────┤
+//!     └──────────────────────────────── all probes have answered, and they work ──────┘
+//!  by hand: FORCED OPEN (nobody passes), DISABLED (everybody passes), METRICS ONLY (counts, never trips)
+//! ```
+//!
+//! Owns the state, the window of outcomes and the leases of the probes.
+//!
+//! Invariant: each state has a generation; the result of a call that was admitted in an older one changes nothing.
+//! Invariant: half-open ends at the first event after its time, whether its probes have answered or not.
+//! Invariant: each transition is handed out once, in order.
+//!
+//! Source: Nygard, Release It!, 2nd edition, chapter 5; <https://martinfowler.com/bliki/CircuitBreaker.html>.
+
+use std::collections::HashMap;
+
+use super::settings::BreakerSettings;
+use super::trial::{Finding, Trial};
+use super::window::{Mark, Tallies, Window};
+use crate::clock::Monotone;
+use crate::invalid::Invalid;
+use crate::line::{Line, Ticket};
+use crate::random::Random;
+
+/// The state of a breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BreakerState {
+    /// Calls pass and are judged.
+    Closed,
+    /// No call passes until the open time is over.
+    Open,
+    /// Probes pass.
+    HalfOpen,
+    /// No call passes until somebody says so.
+    ForcedOpen,
+    /// Every call passes, none is judged.
+    Disabled,
+    /// Every call passes and is counted; the breaker never trips.
+    MetricsOnly,
+}
+
+impl BreakerState {
+    /// The name of the state: `closed`, `open`, `half_open`, `forced_open`, `disabled`, `metrics_only`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+            Self::ForcedOpen => "forced_open",
+            Self::Disabled => "disabled",
+            Self::MetricsOnly => "metrics_only",
+        }
+    }
+}
+
+/// Why a breaker changed its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// Too large a share of the calls failed.
+    FailureRate,
+    /// Too many failures in a row.
+    Consecutive,
+    /// Too large a share of the calls was slow.
+    SlowRate,
+    /// The open time was over when a call came.
+    OpenTimeOver,
+    /// The probes were answered.
+    ProbesWork,
+    /// The probes failed.
+    ProbesFail,
+    /// Half-open ended before the probes were answered.
+    HalfOpenTimeOver,
+    /// Somebody said so.
+    ByHand,
+}
+
+impl Reason {
+    /// The reason in words, as an identifier.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FailureRate => "failure_rate",
+            Self::Consecutive => "consecutive",
+            Self::SlowRate => "slow_rate",
+            Self::OpenTimeOver => "open_time_over",
+            Self::ProbesWork => "probes_work",
+            Self::ProbesFail => "probes_fail",
+            Self::HalfOpenTimeOver => "half_open_time_over",
+            Self::ByHand => "by_hand",
+        }
+    }
+}
+
+/// One change of state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// The state before.
+    pub from: BreakerState,
+    /// The state after.
+    pub to: BreakerState,
+    /// Why.
+    pub reason: Reason,
+    /// When, on the caller's clock.
+    pub at_ns: u64,
+}
+
+/// A call that was let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admission {
+    generation: u64,
+    ticket: Ticket,
+    started_ns: u64,
+}
+
+/// A call that was not let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// The state that forbids it.
+    pub state: BreakerState,
+    /// When a call may pass again, in nanoseconds from now; `None` where only an answer or a hand can tell.
+    pub retry_after_ns: Option<u64>,
+}
+
+/// What happened so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Let through.
+    pub admitted: u64,
+    /// Not let through.
+    pub rejected: u64,
+    /// Ended well, and counted.
+    pub succeeded: u64,
+    /// Failed, and counted.
+    pub failed: u64,
+    /// Came back uncounted: cancelled, ignored.
+    pub cancelled: u64,
+    /// Ended after the state in which they began: dropped.
+    pub late: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Closed,
+    Open { until_ns: u64 },
+    HalfOpen(Trial),
+    ForcedOpen,
+    Disabled,
+    MetricsOnly,
+}
+
+impl State {
+    const fn public(&self) -> BreakerState {
+        match self {
+            Self::Closed => BreakerState::Closed,
+            Self::Open { .. } => BreakerState::Open,
+            Self::HalfOpen(_) => BreakerState::HalfOpen,
+            Self::ForcedOpen => BreakerState::ForcedOpen,
+            Self::Disabled => BreakerState::Disabled,
+            Self::MetricsOnly => BreakerState::MetricsOnly,
+        }
+    }
+}
+
+/// A circuit breaker.
+///
+/// ```
+/// use maypole_flow::{Breaker, BreakerSettings, BreakerState};
+///
+/// let settings = BreakerSettings { consecutive: Some(2), jitter: 0.0, probes: 1, ..BreakerSettings::default() };
+/// let mut breaker = Breaker::new(settings, 0)?;
+/// for _ in 0..2 {
+///     let call = breaker.admit(0).map_err(|_| "closed")?;
+///     breaker.finish(0, call, true);
+/// }
+/// assert_eq!(breaker.admit(0).unwrap_err().retry_after_ns, Some(5_000_000_000));
+///
+/// let probe = breaker.admit(5_000_000_000).map_err(|_| "half-open")?;
+/// assert!(breaker.admit(5_000_000_000).is_err()); // one probe at a time
+/// breaker.finish(5_000_000_000, probe, false);
+/// assert_eq!(breaker.state(), BreakerState::Closed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Breaker {
+    settings: BreakerSettings,
+    state: State,
+    generation: u64,
+    window: Window,
+    failed_in_row: u32,
+    /// How often the probes have failed since the breaker was closed.
+    failed_trials: u32,
+    random: Random,
+    clock: Monotone,
+    /// Calls of this generation that are under way and not slow yet; kept when a call can be slow.
+    under_way: Line<u64>,
+    /// Calls of this generation that are under way and were counted as slow.
+    overdue: HashMap<Ticket, Option<Mark>>,
+    next_ticket: u64,
+    transitions: Vec<Transition>,
+    calls: Calls,
+}
+
+impl Breaker {
+    /// A closed breaker; the seed is for the jitter.
+    ///
+    /// # Errors
+    ///
+    /// Settings that make no sense.
+    pub fn new(settings: BreakerSettings, seed: u64) -> Result<Self, Invalid> {
+        settings.check()?;
+        Ok(Self {
+            settings,
+            state: State::Closed,
+            generation: 0,
+            window: Window::new(settings.window),
+            failed_in_row: 0,
+            failed_trials: 0,
+            random: Random::new(seed),
+            clock: Monotone::new(),
+            under_way: Line::new(),
+            overdue: HashMap::new(),
+            next_ticket: 0,
+            transitions: Vec::new(),
+            calls: Calls::default(),
+        })
+    }
+
+    /// Ask to make a call.
+    ///
+    /// Every admission ends in one [`Breaker::finish`] or one [`Breaker::give_back`].
+    ///
+    /// # Errors
+    ///
+    /// [`Blocked`], when the call must not be made.
+    pub fn admit(&mut self, reading_ns: u64) -> Result<Admission, Blocked> {
+        let now_ns = self.tick_at(reading_ns);
+        if let State::Open { until_ns } = self.state
+            && now_ns >= until_ns
+        {
+            self.go(
+                now_ns,
+                State::HalfOpen(Trial::new(now_ns, &self.settings)),
+                Reason::OpenTimeOver,
+            );
+        }
+        let admitted = match &mut self.state {
+            State::Closed | State::Disabled | State::MetricsOnly => true,
+            State::HalfOpen(trial) => trial.admit(&self.settings),
+            State::Open { .. } | State::ForcedOpen => false,
+        };
+        if !admitted {
+            self.calls.rejected += 1;
+            return Err(Blocked {
+                state: self.state(),
+                retry_after_ns: self.retry_after_ns(),
+            });
+        }
+        self.calls.admitted += 1;
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        if self.settings.slow_ns.is_some() && !matches!(self.state, State::Disabled) {
+            self.under_way.join(ticket, now_ns);
+        }
+        Ok(Admission {
+            generation: self.generation,
+            ticket,
+            started_ns: now_ns,
+        })
+    }
+
+    /// Say how a call ended.
+    pub fn finish(&mut self, reading_ns: u64, call: Admission, failed: bool) {
+        let now_ns = self.tick_at(reading_ns);
+        if call.generation != self.generation {
+            self.calls.late += 1;
+            return;
+        }
+        let overdue = self.forget(call.ticket);
+        if matches!(self.state, State::Disabled) {
+            return;
+        }
+        if failed {
+            self.calls.failed += 1;
+            self.failed_in_row = self.failed_in_row.saturating_add(1);
+        } else {
+            self.calls.succeeded += 1;
+            self.failed_in_row = 0;
+        }
+        let slow = self
+            .settings
+            .slow_ns
+            .is_some_and(|slow_ns| now_ns - call.started_ns >= slow_ns);
+        match (&mut self.state, overdue) {
+            (State::HalfOpen(trial), overdue) => {
+                trial.finish(failed);
+                if slow && overdue.is_none() {
+                    trial.found_slow();
+                }
+            }
+            (_, Some(Some(mark))) => {
+                if failed {
+                    self.window.amend_failed(now_ns, mark);
+                }
+            }
+            _ => {
+                self.window.push(now_ns, failed, slow);
+            }
+        }
+        self.judge(now_ns);
+    }
+
+    /// Give an admission back uncounted: the call was cancelled, or its result says nothing.
+    pub fn give_back(&mut self, reading_ns: u64, call: Admission) {
+        self.tick_at(reading_ns);
+        self.calls.cancelled += 1;
+        if call.generation != self.generation {
+            return;
+        }
+        self.forget(call.ticket);
+        if let State::HalfOpen(trial) = &mut self.state {
+            trial.give_back();
+        }
+    }
+
+    /// Let time pass: finds calls that hang, and ends half-open.
+    pub fn tick(&mut self, reading_ns: u64) {
+        self.tick_at(reading_ns);
+    }
+
+    /// When the next call under way becomes slow, on the caller's clock; `None` when none can.
+    #[must_use]
+    pub fn due_ns(&self) -> Option<u64> {
+        let (_, started_ns) = self.under_way.first()?;
+        let at_ns = started_ns.saturating_add(self.settings.slow_ns?);
+        Some(self.clock.reading(at_ns))
+    }
+
+    /// Let nobody through until somebody says otherwise.
+    pub fn force_open(&mut self, reading_ns: u64) {
+        self.set(reading_ns, State::ForcedOpen);
+    }
+
+    /// Close, with an empty window.
+    pub fn close(&mut self, reading_ns: u64) {
+        self.set(reading_ns, State::Closed);
+    }
+
+    /// Let everybody through and judge nothing.
+    pub fn disable(&mut self, reading_ns: u64) {
+        self.set(reading_ns, State::Disabled);
+    }
+
+    /// Let everybody through, count, and never trip.
+    pub fn metrics_only(&mut self, reading_ns: u64) {
+        self.set(reading_ns, State::MetricsOnly);
+    }
+
+    /// Begin anew: closed, and nothing known. The [`Calls`] stay.
+    pub fn reset(&mut self, reading_ns: u64) {
+        self.set(reading_ns, State::Closed);
+        self.generation += 1;
+        self.clear();
+    }
+
+    /// The state. An open breaker whose time is over stays open until a call comes.
+    #[must_use]
+    pub const fn state(&self) -> BreakerState {
+        self.state.public()
+    }
+
+    /// When a call may pass, in nanoseconds from the latest event; `None` where that cannot be known.
+    #[must_use]
+    pub const fn retry_after_ns(&self) -> Option<u64> {
+        match self.state {
+            State::Open { until_ns } => Some(until_ns.saturating_sub(self.clock.latest_ns())),
+            State::HalfOpen(_) | State::ForcedOpen => None,
+            State::Closed | State::Disabled | State::MetricsOnly => Some(0),
+        }
+    }
+
+    /// The generation: it grows with each state.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// What is in the window; in half-open what the probes say.
+    pub fn tallies(&mut self) -> Tallies {
+        match &self.state {
+            State::HalfOpen(trial) => trial.done(),
+            _ => self.window.tallies(self.clock.latest_ns()),
+        }
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub const fn calls(&self) -> Calls {
+        self.calls
+    }
+
+    /// Take the transitions that happened since this was asked last.
+    pub fn take_transitions(&mut self) -> Vec<Transition> {
+        std::mem::take(&mut self.transitions)
+    }
+
+    /// Whether there are transitions to take.
+    #[must_use]
+    pub fn has_transitions(&self) -> bool {
+        !self.transitions.is_empty()
+    }
+
+    fn tick_at(&mut self, reading_ns: u64) -> u64 {
+        let now_ns = self.clock.observe(reading_ns);
+        self.count_overdue(now_ns);
+        if let State::HalfOpen(trial) = &self.state
+            && now_ns >= trial.ends_ns
+        {
+            match trial.closing_finding(&self.settings) {
+                Some(Finding::Works) => self.go(now_ns, State::Closed, Reason::HalfOpenTimeOver),
+                Some(_) => self.reopen(now_ns, Reason::HalfOpenTimeOver),
+                // Nothing is known: the next call is a probe again, and no failure has made the wait longer.
+                None => self.go(now_ns, State::Open { until_ns: now_ns }, Reason::HalfOpenTimeOver),
+            }
+        }
+        now_ns
+    }
+
+    /// Count the calls as slow that have become so without ending.
+    fn count_overdue(&mut self, now_ns: u64) {
+        let Some(slow_ns) = self.settings.slow_ns else {
+            return;
+        };
+        let mut found = false;
+        while let Some((_, started_ns)) = self.under_way.first() {
+            if started_ns.saturating_add(slow_ns) > now_ns {
+                break;
+            }
+            let Some((ticket, _)) = self.under_way.serve() else {
+                break;
+            };
+            let mark = if let State::HalfOpen(trial) = &mut self.state {
+                trial.found_slow();
+                None
+            } else {
+                Some(self.window.push(now_ns, false, true))
+            };
+            self.overdue.insert(ticket, mark);
+            found = true;
+        }
+        if found {
+            self.judge(now_ns);
+        }
+    }
+
+    /// Stop watching a call; what it was counted as, if it is overdue.
+    #[allow(
+        clippy::option_option,
+        reason = "overdue or not, and with a mark in the window or not"
+    )]
+    fn forget(&mut self, ticket: Ticket) -> Option<Option<Mark>> {
+        self.settings.slow_ns?;
+        if self.under_way.leave(ticket).is_some() {
+            return None;
+        }
+        self.overdue.remove(&ticket)
+    }
+
+    fn judge(&mut self, now_ns: u64) {
+        match &self.state {
+            State::Closed => {
+                if let Some(reason) = self.trips(now_ns) {
+                    let until_ns = now_ns.saturating_add(self.open_ns());
+                    self.go(now_ns, State::Open { until_ns }, reason);
+                }
+            }
+            State::HalfOpen(trial) => match trial.finding(&self.settings) {
+                Finding::Undecided => {}
+                Finding::Works => self.go(now_ns, State::Closed, Reason::ProbesWork),
+                Finding::Fails => self.reopen(now_ns, Reason::ProbesFail),
+            },
+            _ => {}
+        }
+    }
+
+    fn trips(&mut self, now_ns: u64) -> Option<Reason> {
+        let settings = &self.settings;
+        if settings.consecutive.is_some_and(|row| self.failed_in_row >= row) {
+            return Some(Reason::Consecutive);
+        }
+        let tallies = self.window.tallies(now_ns);
+        if tallies.calls < settings.calls_min {
+            return None;
+        }
+        if settings
+            .failure_rate
+            .is_some_and(|rate| tallies.failure_rate() >= rate)
+        {
+            return Some(Reason::FailureRate);
+        }
+        let slow = settings.slow_ns.is_some() && tallies.slow_rate() >= settings.slow_rate;
+        slow.then_some(Reason::SlowRate)
+    }
+
+    fn reopen(&mut self, now_ns: u64, reason: Reason) {
+        self.failed_trials = self.failed_trials.saturating_add(1);
+        let until_ns = now_ns.saturating_add(self.open_ns());
+        self.go(now_ns, State::Open { until_ns }, reason);
+    }
+
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a wait of at most open_max, lengthened by jitter; the cast saturates"
+    )]
+    fn open_ns(&mut self) -> u64 {
+        let settings = &self.settings;
+        let trials = i32::try_from(self.failed_trials).unwrap_or(i32::MAX);
+        let grown = settings.open_ns as f64 * settings.backoff.powi(trials);
+        let capped = grown.min(settings.open_max_ns as f64);
+        (capped * (1.0 + settings.jitter * self.random.unit())) as u64
+    }
+
+    fn set(&mut self, reading_ns: u64, state: State) {
+        let now_ns = self.tick_at(reading_ns);
+        if self.state.public() != state.public() {
+            self.go(now_ns, state, Reason::ByHand);
+        }
+    }
+
+    fn go(&mut self, now_ns: u64, state: State, reason: Reason) {
+        self.transitions.push(Transition {
+            from: self.state.public(),
+            to: state.public(),
+            reason,
+            at_ns: self.clock.reading(now_ns),
+        });
+        self.state = state;
+        self.generation += 1;
+        self.under_way = Line::new();
+        self.overdue.clear();
+        if matches!(self.state, State::Closed | State::MetricsOnly) {
+            self.clear();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.window.clear();
+        self.failed_in_row = 0;
+        self.failed_trials = 0;
+        self.under_way = Line::new();
+        self.overdue.clear();
+    }
+}

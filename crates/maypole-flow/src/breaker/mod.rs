@@ -1,0 +1,6 @@
+//! Circuit breakers: stop calling what fails, and find out when it works again.
+
+pub mod machine;
+pub mod settings;
+mod trial;
+pub mod window;

@@ -1,0 +1,423 @@
+//! A rate limit with a line before it.
+//!
+//! Owns the rules, the line and the pause. Whoever waits for a weight joins the line and is granted in order, when all
+//! rules admit it; the owner asks [`Limiter::serve`] at the instant that it was told last, and needs one timer for the
+//! whole line.
+//!
+//! Invariant: nobody is granted while somebody who came before waits.
+//! Invariant: every one who joined is served, refused or has left, exactly once; the [`Tally`] counts each.
+//! Invariant: a pause can only be lengthened; only time ends it.
+
+use super::rule::Rule;
+use crate::clock::{Monotone, rounding_ns};
+use crate::invalid::{Invalid, require};
+use crate::line::{Line, Ticket};
+use crate::waits::Waits;
+
+/// Why somebody cannot join the line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Refused {
+    /// The weight can never be granted; the most that can is given.
+    Never {
+        /// The most that can be granted at once.
+        most: f64,
+    },
+    /// As many wait as may.
+    Full {
+        /// When it would be the turn of one more, in nanoseconds from now.
+        delay_ns: u64,
+    },
+    /// It would be granted, but too late.
+    TooLate {
+        /// When it would be granted, in nanoseconds from now.
+        delay_ns: u64,
+    },
+}
+
+/// What happened so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Granted, at once or after a wait, less those that gave it back.
+    pub granted: u64,
+    /// Refused: no at once, a full line, too late.
+    pub rejected: u64,
+    /// Left the line, or gave back what was granted.
+    pub cancelled: u64,
+}
+
+/// Who was served, and when the next will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The instant of the grants, for [`Limiter::give_back`].
+    pub at_ns: u64,
+    /// What the clock shows when the first in line is due; `None` when nobody waits.
+    pub due_ns: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Waiting<P> {
+    n: f64,
+    since_ns: u64,
+    latest_ns: Option<u64>,
+    who: P,
+}
+
+/// Rules, and the line of those who wait for them.
+///
+/// ```
+/// use maypole_flow::{Gcra, Limiter, Rule};
+///
+/// let mut limiter = Limiter::new(vec![Rule::Bucket(Gcra::new(10.0, 1.0, None)?)], Some(100));
+/// assert_eq!(limiter.try_acquire(0, 1.0), Ok(true));
+/// assert_eq!(limiter.try_acquire(0, 1.0), Ok(false));
+///
+/// let ticket = limiter.join(0, 1.0, None, "a task").map_err(|(_, why)| why);
+/// let mut granted = Vec::new();
+/// let due_ns = limiter.serve(0, &mut granted).due_ns;
+/// assert_eq!(due_ns, Some(100_000_000));
+/// limiter.serve(100_000_000, &mut granted);
+/// assert_eq!(granted, ["a task"]);
+/// # Ok::<(), maypole_flow::Invalid>(())
+/// ```
+#[derive(Debug)]
+pub struct Limiter<P> {
+    rules: Vec<Rule>,
+    line: Line<Waiting<P>>,
+    line_weight: f64,
+    waiting_max: Option<usize>,
+    next_ticket: u64,
+    clock: Option<Monotone>,
+    paused_until_ns: u64,
+    tally: Tally,
+    waits: Waits,
+}
+
+impl<P> Limiter<P> {
+    /// A limiter under all these rules, with at most `waiting_max` in line.
+    #[must_use]
+    pub const fn new(rules: Vec<Rule>, waiting_max: Option<usize>) -> Self {
+        Self {
+            rules,
+            line: Line::new(),
+            line_weight: 0.0,
+            waiting_max,
+            next_ticket: 0,
+            clock: None,
+            paused_until_ns: 0,
+            tally: Tally {
+                granted: 0,
+                rejected: 0,
+                cancelled: 0,
+            },
+            waits: Waits::new(),
+        }
+    }
+
+    /// Take `n` now if nobody waits and every rule admits it.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] for a weight that is not above 0, is more than can ever be granted, or is no whole number where a
+    /// window counts.
+    pub fn try_acquire(&mut self, reading_ns: u64, n: f64) -> Result<bool, Invalid> {
+        self.check_weight(n)?;
+        let now_ns = self.observe(reading_ns);
+        let free = self.line.is_empty() && self.due_ns(now_ns, n) <= now_ns;
+        if free {
+            self.take(now_ns, n);
+        } else {
+            self.tally.rejected += 1;
+        }
+        Ok(free)
+    }
+
+    /// Stand in line for `n`. Ask [`Limiter::serve`] next: the first may be due at once.
+    ///
+    /// # Errors
+    ///
+    /// `who` comes back with the reason: the weight can never be granted, the line is full, or the turn would come
+    /// after `timeout_ns`.
+    pub fn join(
+        &mut self,
+        reading_ns: u64,
+        n: f64,
+        timeout_ns: Option<u64>,
+        who: P,
+    ) -> Result<Ticket, (P, Refused)> {
+        if self.check_weight(n).is_err() {
+            self.tally.rejected += 1;
+            return Err((who, Refused::Never { most: self.most() }));
+        }
+        let now_ns = self.observe(reading_ns);
+        let full = self.waiting_max.is_some_and(|most| self.line.len() >= most);
+        if full || timeout_ns.is_some() {
+            let delay_ns = self.due_ns(now_ns, n) - now_ns;
+            let late = timeout_ns.is_some_and(|timeout_ns| delay_ns > timeout_ns);
+            if late || (full && delay_ns > 0) {
+                self.tally.rejected += 1;
+                let why = if late {
+                    Refused::TooLate { delay_ns }
+                } else {
+                    Refused::Full { delay_ns }
+                };
+                return Err((who, why));
+            }
+        }
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        self.line_weight += n;
+        self.line.join(
+            ticket,
+            Waiting {
+                n,
+                since_ns: now_ns,
+                latest_ns: timeout_ns.map(|timeout_ns| now_ns.saturating_add(timeout_ns)),
+                who,
+            },
+        );
+        Ok(ticket)
+    }
+
+    /// Grant to those whose turn it is, in order, and say when the next is due.
+    pub fn serve(&mut self, reading_ns: u64, granted: &mut Vec<P>) -> Served {
+        let now_ns = self.observe(reading_ns);
+        while let Some((_, first)) = self.line.first() {
+            let due_ns = self.due_behind(now_ns, std::iter::empty(), 0.0, first.n);
+            if due_ns > now_ns + rounding_ns(now_ns) {
+                return Served {
+                    at_ns: now_ns,
+                    due_ns: Some(self.reading(due_ns)),
+                };
+            }
+            if let Some((_, first)) = self.line.serve() {
+                self.left_line(first.n);
+                self.take(now_ns, first.n);
+                self.waits.record(now_ns - first.since_ns);
+                granted.push(first.who);
+            }
+        }
+        Served {
+            at_ns: now_ns,
+            due_ns: None,
+        }
+    }
+
+    /// Step out of the line; `None` when this ticket was served or refused already.
+    pub fn leave(&mut self, ticket: Ticket) -> Option<P> {
+        let left = self.line.leave(ticket)?;
+        self.left_line(left.n);
+        self.tally.cancelled += 1;
+        Some(left.who)
+    }
+
+    /// Give back `n` that were granted at `granted_ns` and not used; whoever waits may be due now.
+    pub fn give_back(&mut self, reading_ns: u64, n: f64, granted_ns: u64) {
+        let now_ns = self.observe(reading_ns);
+        for rule in &mut self.rules {
+            rule.give_back(now_ns, n, granted_ns);
+        }
+        self.tally.granted = self.tally.granted.saturating_sub(1);
+        self.tally.cancelled += 1;
+    }
+
+    /// Grant nothing for `pause_ns` from now; a longer pause that holds already stays.
+    pub fn pause(&mut self, reading_ns: u64, pause_ns: u64) {
+        let now_ns = self.observe(reading_ns);
+        self.paused_until_ns = self.paused_until_ns.max(now_ns.saturating_add(pause_ns));
+    }
+
+    /// Go on at another rate; a limiter of one bucket only.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gcra::new`](super::gcra::Gcra::new); nothing has changed then. A limiter with another rule, or with more
+    /// than one.
+    pub fn retune(&mut self, reading_ns: u64, rate: f64, burst: Option<f64>) -> Result<(), Invalid> {
+        let now_ns = self.observe(reading_ns);
+        let rules = self.rules.len();
+        let [Rule::Bucket(bucket)] = self.rules.as_mut_slice() else {
+            #[allow(clippy::cast_precision_loss, reason = "a number of rules")]
+            return require(false, "the limiter", "have one rate to set; rules", rules as f64);
+        };
+        bucket.retune(now_ns, rate, burst.unwrap_or(bucket.burst()))
+    }
+
+    /// Go on with another window; a limiter of one window only.
+    ///
+    /// # Errors
+    ///
+    /// As [`SlidingLog::new`](super::sliding_log::SlidingLog::new); nothing has changed then. A limiter with another
+    /// rule, or with more than one.
+    pub fn retune_window(&mut self, limit: f64, window: f64) -> Result<(), Invalid> {
+        let rules = self.rules.len();
+        let [Rule::Window(log)] = self.rules.as_mut_slice() else {
+            #[allow(clippy::cast_precision_loss, reason = "a number of rules")]
+            return require(
+                false,
+                "the limiter",
+                "have one window to set; rules",
+                rules as f64,
+            );
+        };
+        log.retune(limit, window)
+    }
+
+    /// Take those out of the line who cannot be granted in time any more, each with its delay from now.
+    ///
+    /// To be asked after [`Limiter::pause`] and after a change of the rules.
+    pub fn refuse_hopeless(&mut self, reading_ns: u64, refused: &mut Vec<(P, u64)>) {
+        let now_ns = self.observe(reading_ns);
+        let most = self.most();
+        let mut kept = 0.0;
+        let mut weights: Vec<f64> = Vec::with_capacity(self.line.len());
+        let mut hopeless: Vec<(Ticket, u64)> = Vec::new();
+        for (ticket, waiting) in self.line.iter() {
+            let due_ns = || self.due_behind(now_ns, weights.iter().copied(), kept, waiting.n);
+            let late = waiting.latest_ns.is_some_and(|latest_ns| due_ns() > latest_ns);
+            if late || waiting.n > most {
+                hopeless.push((ticket, due_ns() - now_ns));
+            } else {
+                kept += waiting.n;
+                weights.push(waiting.n);
+            }
+        }
+        for (ticket, delay_ns) in hopeless {
+            if let Some(left) = self.line.leave(ticket) {
+                self.left_line(left.n);
+                self.tally.rejected += 1;
+                refused.push((left.who, delay_ns));
+            }
+        }
+    }
+
+    /// When `n` would be granted to somebody who joins now, in nanoseconds from now.
+    ///
+    /// With several rules it may come later.
+    pub fn delay_ns(&mut self, reading_ns: u64, n: f64) -> u64 {
+        let now_ns = self.observe(reading_ns);
+        self.due_ns(now_ns, n) - now_ns
+    }
+
+    /// When it will be the turn of a ticket, in nanoseconds from now; `None` when it is not in line.
+    pub fn delay_of_ns(&mut self, reading_ns: u64, ticket: Ticket) -> Option<u64> {
+        let now_ns = self.observe(reading_ns);
+        let n = self.line.get(ticket)?.n;
+        let ahead: Vec<f64> = self
+            .line
+            .iter()
+            .take_while(|(other, _)| *other < ticket)
+            .map(|(_, waiting)| waiting.n)
+            .collect();
+        let total = ahead.iter().sum();
+        Some(self.due_behind(now_ns, ahead.into_iter(), total, n) - now_ns)
+    }
+
+    /// Who is first in line.
+    #[must_use]
+    pub fn first(&self) -> Option<&P> {
+        self.line.first().map(|(_, waiting)| &waiting.who)
+    }
+
+    /// Everybody in line, from first to last.
+    pub fn waiting(&self) -> impl Iterator<Item = &P> {
+        self.line.iter().map(|(_, waiting)| &waiting.who)
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn waiting_len(&self) -> usize {
+        self.line.len()
+    }
+
+    /// The rules.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The most that can ever be granted at once.
+    #[must_use]
+    pub fn most(&self) -> f64 {
+        self.rules.iter().map(Rule::most).fold(f64::INFINITY, f64::min)
+    }
+
+    /// How many can be granted now, the line and a pause apart.
+    pub fn level(&mut self, reading_ns: u64) -> f64 {
+        let now_ns = self.observe(reading_ns);
+        let levels = self.rules.iter().map(|rule| rule.level(now_ns));
+        levels.fold(f64::INFINITY, f64::min)
+    }
+
+    /// How long the pause still lasts, in nanoseconds.
+    pub fn paused_ns(&mut self, reading_ns: u64) -> u64 {
+        let now_ns = self.observe(reading_ns);
+        self.paused_until_ns.saturating_sub(now_ns)
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// How long those waited who were granted from the line.
+    #[must_use]
+    pub const fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
+    /// Refuse a weight that no time can grant.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`], as [`Limiter::try_acquire`] says.
+    pub fn check_weight(&self, n: f64) -> Result<(), Invalid> {
+        require(n > 0.0, "n", "be above 0", n)?;
+        require(n <= self.most(), "n", "be at most what can be granted at once", n)?;
+        let whole = n.fract() == 0.0 || !self.rules.iter().any(Rule::counts);
+        require(whole, "n", "be a whole number where a window counts", n)
+    }
+
+    fn observe(&mut self, reading_ns: u64) -> u64 {
+        let clock = self.clock.get_or_insert_with(|| {
+            for rule in &mut self.rules {
+                rule.begin(reading_ns);
+            }
+            Monotone::new()
+        });
+        clock.observe(reading_ns)
+    }
+
+    fn reading(&self, at_ns: u64) -> u64 {
+        self.clock.map_or(at_ns, |clock| clock.reading(at_ns))
+    }
+
+    fn due_ns(&self, now_ns: u64, n: f64) -> u64 {
+        let ahead = self.line.iter().map(|(_, waiting)| waiting.n);
+        self.due_behind(now_ns, ahead, self.line_weight, n)
+    }
+
+    fn due_behind(&self, now_ns: u64, ahead: impl Iterator<Item = f64> + Clone, total: f64, n: f64) -> u64 {
+        let from_ns = now_ns.max(self.paused_until_ns);
+        self.rules
+            .iter()
+            .map(|rule| rule.due_ns(from_ns, ahead.clone(), total, n))
+            .fold(from_ns, u64::max)
+    }
+
+    fn take(&mut self, now_ns: u64, n: f64) {
+        for rule in &mut self.rules {
+            rule.take(now_ns, n);
+        }
+        self.tally.granted += 1;
+    }
+
+    fn left_line(&mut self, n: f64) {
+        // A sum of floats keeps the dust of what was taken from it; an empty line weighs nothing.
+        self.line_weight = if self.line.is_empty() {
+            0.0
+        } else {
+            self.line_weight - n
+        };
+    }
+}
