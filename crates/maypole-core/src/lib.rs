@@ -76,5 +76,5 @@ pub use ready::ReadyQueue;
 pub use ties::Ties;
 pub use time::{NEVER_NS, deadline_ns, seconds};
 pub use timers::Wheel;
-pub use turn::{POLL_BUDGET_NS, POLL_SKIPS_MAX, Turn, Wait};
+pub use turn::{COALESCE_NS, DENSE_GAP_NS, DENSE_TIMERS_MIN, POLL_BUDGET_NS, POLL_SKIPS_MAX, Turn, Wait};
 pub use virtual_clock::{Idle, Spin, VIRTUAL_START_NS, VirtualClock};

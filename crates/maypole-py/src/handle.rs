@@ -13,9 +13,10 @@ use pyo3::ffi;
 
 use crate::asyncio;
 use crate::capi::cell::GilOnce;
-use crate::capi::class::{Class, enter};
+use crate::capi::class::{Class, Native, enter};
 use crate::capi::error::check;
 use crate::capi::object::boolean;
+use crate::capi::pool::track;
 use crate::capi::{Obj, Owned, Result, names};
 use crate::event_loop::LoopObject;
 
@@ -46,6 +47,7 @@ pub(crate) fn init() -> Result<()> {
         HANDLE_DOC,
     )
     .collected_by_base()
+    .slot(ffi::Py_tp_dealloc, dealloc as *mut std::ffi::c_void)
     .noargs(
         c"cancel",
         cancel_handle,
@@ -61,6 +63,7 @@ pub(crate) fn init() -> Result<()> {
     let size = key_offset + size_of::<u64>();
     let timer_handle = Class::new(c"maypole._maypole.TimerHandle", size, TIMER_DOC)
         .collected_by_base()
+        .slot(ffi::Py_tp_dealloc, dealloc as *mut std::ffi::c_void)
         .noargs(
             c"cancel",
             cancel_timer,
@@ -124,7 +127,8 @@ pub(crate) struct Parts<'a> {
 /// Only what the interpreter raises when memory is short, or in debug mode what formatting the stack raises.
 #[inline]
 pub(crate) fn new_handle(parts: &Parts<'_>) -> Result<Owned> {
-    let handle = allocate(&types().handle)?;
+    // SAFETY: this pool is given handles of this type only.
+    let handle = unsafe { parts.event_loop.pools.handles.take(&types().handle)? };
     fill(&handle, parts)?;
     Ok(handle)
 }
@@ -135,20 +139,16 @@ pub(crate) fn new_handle(parts: &Parts<'_>) -> Result<Owned> {
 /// As [`new_handle`].
 #[inline]
 pub(crate) fn new_timer_handle(when: &Obj, parts: &Parts<'_>) -> Result<Owned> {
-    let handle = allocate(&types().timer_handle)?;
+    // SAFETY: this pool is given timer handles of this type only.
+    let handle = unsafe { parts.event_loop.pools.timer_handles.take(&types().timer_handle)? };
     let slots = &asyncio::get().timer_slots;
-    // SAFETY: the object is a new instance of a subclass of asyncio.TimerHandle.
-    unsafe { slots.when.replace(&handle, Some(when.own())) };
-    // SAFETY: as above.
-    unsafe { slots.scheduled.replace(&handle, Some(boolean(true))) };
+    // SAFETY: a new instance of a subclass of asyncio.TimerHandle, whose slots are empty.
+    unsafe {
+        slots.when.init(&handle, when.own());
+        slots.scheduled.init(&handle, boolean(true));
+    }
     fill(&handle, parts)?;
     Ok(handle)
-}
-
-#[inline]
-fn allocate(class: &Obj) -> Result<Owned> {
-    // SAFETY: one of our two types; the generic allocator gives zeroed memory.
-    unsafe { Owned::steal(ffi::PyType_GenericAlloc(class.as_ptr().cast(), 0)) }
 }
 
 #[inline]
@@ -164,25 +164,88 @@ fn fill(handle: &Obj, parts: &Parts<'_>) -> Result<()> {
     } else {
         crate::capi::call::tuple(parts.args)?
     };
-    use crate::capi::class::Native;
     let event_loop = parts.event_loop.as_obj().own();
-    // SAFETY: a new instance of a subclass of asyncio.Handle: every slot is empty, so nothing is dropped here.
-    unsafe {
-        slots.context.replace(handle, Some(context));
-        slots.args.replace(handle, Some(args));
-        slots.event_loop.replace(handle, Some(event_loop));
-        slots.callback.replace(handle, Some(parts.callback.own()));
-        slots.cancelled.replace(handle, Some(boolean(false)));
-        slots.repr.replace(handle, Some(crate::capi::object::none()));
-    }
     let traceback = if parts.event_loop.debug() {
         asyncio::creation_stack()?
     } else {
         crate::capi::object::none()
     };
-    // SAFETY: as above.
-    unsafe { slots.source_traceback.replace(handle, Some(traceback)) };
+    // SAFETY: a new instance of a subclass of asyncio.Handle, whose slots are empty.
+    unsafe {
+        slots.context.init(handle, context);
+        slots.args.init(handle, args);
+        slots.event_loop.init(handle, event_loop);
+        slots.callback.init(handle, parts.callback.own());
+        slots.cancelled.init(handle, boolean(false));
+        slots.repr.init(handle, crate::capi::object::none());
+        slots.source_traceback.init(handle, traceback);
+    }
+    track(handle);
     Ok(())
+}
+
+/// `tp_dealloc` of both types: the memory of an exact one goes back to its loop.
+unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
+    // SAFETY: an object of our types whose count has reached zero.
+    let class = unsafe { ffi::Py_TYPE(this) };
+    // SAFETY: as above; untracking twice is allowed, for one that was never tracked.
+    unsafe { ffi::PyObject_GC_UnTrack(this.cast()) };
+    // SAFETY: as above; the classes of both types have a place for weak references.
+    unsafe { ffi::PyObject_ClearWeakRefs(this) };
+    let pooled = enter(false, || {
+        // SAFETY: the memory is still there, and only this function sees it.
+        let handle = unsafe { Obj::from_ptr(this) };
+        Ok(recycle(handle))
+    });
+    if !pooled {
+        // SAFETY: memory of a collected object, untracked above.
+        unsafe { ffi::PyObject_GC_Del(this.cast()) };
+    }
+    // SAFETY: the instance owned a reference to its heap type.
+    unsafe { ffi::Py_DECREF(class.cast()) };
+}
+
+/// Empties a dead handle and offers its memory to its loop.
+fn recycle(handle: &Obj) -> bool {
+    let (types, slots) = (types(), &asyncio::get().handle_slots);
+    let class = handle.type_ptr().cast();
+    let timer =
+        class == types.timer_handle.as_ptr() || handle.is_instance_of(types.timer_handle.as_ptr().cast());
+    // SAFETY: a handle of our types; every slot is emptied before its value is dropped.
+    let event_loop = unsafe {
+        for slot in [
+            slots.callback,
+            slots.args,
+            slots.context,
+            slots.cancelled,
+            slots.repr,
+            slots.source_traceback,
+        ] {
+            drop(slot.replace(handle, None));
+        }
+        slots.event_loop.replace(handle, None)
+    };
+    if timer {
+        let slots = &asyncio::get().timer_slots;
+        // SAFETY: a timer handle of our type.
+        drop(unsafe {
+            (
+                slots.when.replace(handle, None),
+                slots.scheduled.replace(handle, None),
+            )
+        });
+    }
+    let Some(own) = event_loop.as_deref().and_then(LoopObject::downcast) else {
+        return false;
+    };
+    // SAFETY: exactly the pool's type, emptied above, without references.
+    unsafe {
+        if class == types.handle.as_ptr() {
+            own.pools.handles.give(handle.as_ptr())
+        } else {
+            class == types.timer_handle.as_ptr() && own.pools.timer_handles.give(handle.as_ptr())
+        }
+    }
 }
 
 /// Whether a handle of our types was cancelled.

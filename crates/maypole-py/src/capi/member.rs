@@ -62,6 +62,16 @@ impl Slot {
         unsafe { Obj::from_ptr_opt(*self.place(object)) }
     }
 
+    /// Fills an empty slot.
+    ///
+    /// # Safety
+    /// As [`Slot::get`]; the slot holds nothing.
+    #[inline(always)]
+    pub(crate) unsafe fn init(self, object: &Obj, value: Owned) {
+        // SAFETY: the caller's word; the reference moves into the slot.
+        unsafe { *self.place(object) = value.into_ptr() };
+    }
+
     /// Puts a value into the slot and hands back the old one, so that the caller chooses when it is dropped.
     ///
     /// # Safety

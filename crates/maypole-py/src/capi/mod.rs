@@ -12,6 +12,7 @@
 //! * [`args`]: reading the arguments of a fast call.
 //! * [`names`]: interned strings.
 //! * [`cell`]: process-wide values protected by the interpreter lock.
+//! * [`pool`]: memory of dead objects, kept for the next ones.
 //! * [`member`]: the places of `__slots__` inside objects of pure Python classes.
 //!
 //! Invariant: an `Obj` or `Owned` exists only on a thread that holds the interpreter lock; [`crate::event_loop`]'s wait is the one
@@ -27,6 +28,7 @@ pub(crate) mod field;
 pub(crate) mod member;
 pub(crate) mod names;
 pub(crate) mod object;
+pub(crate) mod pool;
 
 pub(crate) use args::Args;
 pub(crate) use error::{Raised, Result};

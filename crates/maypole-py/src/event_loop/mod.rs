@@ -35,6 +35,7 @@ use pyo3::ffi;
 use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, enter, fast, getter, noargs, setter};
 use crate::capi::error::{check, value_error};
+use crate::capi::pool::Pool;
 use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, names};
 
 /// Where the loop's time comes from.
@@ -43,6 +44,31 @@ pub(crate) enum Clock {
     Monotonic,
     /// Time that jumps when nothing is ready.
     Virtual(VirtualClock),
+}
+
+/// Memory of dead objects, by type.
+pub(crate) struct Pools {
+    pub(crate) handles: Pool,
+    pub(crate) timer_handles: Pool,
+    pub(crate) futures: Pool,
+    pub(crate) tasks: Pool,
+}
+
+impl Pools {
+    fn new() -> Pools {
+        Pools {
+            handles: Pool::new(),
+            timer_handles: Pool::new(),
+            futures: Pool::new(),
+            tasks: Pool::new(),
+        }
+    }
+
+    fn close(&self) {
+        for pool in [&self.handles, &self.timer_handles, &self.futures, &self.tasks] {
+            pool.close();
+        }
+    }
 }
 
 /// The memory of a `maypole._maypole.Loop`.
@@ -70,6 +96,8 @@ pub(crate) struct LoopObject {
     task_factory: Field,
     /// asyncio's dictionary of current tasks has an entry for this loop.
     task_entered: Cell<bool>,
+    /// Memory of dead handles, futures and tasks.
+    pub(crate) pools: Pools,
     closed: Cell<bool>,
     stopping: Cell<bool>,
     debug: Cell<bool>,
@@ -86,6 +114,29 @@ unsafe impl Native for LoopObject {}
 
 static TYPE: GilOnce<Owned> = GilOnce::new();
 
+/// The last class that was found to be a loop's. A class that dies may leave its address to another one, so it is kept alive.
+struct LastClass(Cell<*mut ffi::PyTypeObject>);
+
+static LAST_CLASS: GilOnce<LastClass> = GilOnce::new();
+
+impl LastClass {
+    #[inline(always)]
+    fn get(&self) -> *mut ffi::PyTypeObject {
+        self.0.get()
+    }
+
+    #[cold]
+    fn set(&self, class: *mut ffi::PyTypeObject) {
+        // SAFETY: a live type gains a reference.
+        unsafe { ffi::Py_INCREF(class.cast()) };
+        let old = self.0.replace(class);
+        if !old.is_null() {
+            // SAFETY: the reference that was taken when it was stored.
+            unsafe { ffi::Py_DECREF(old.cast()) };
+        }
+    }
+}
+
 const DOC: &std::ffi::CStr =
     c"Loop(clock='monotonic', task_impl='native')\n--\n\nThe native half of maypole.EventLoop: queue, timers, poller.";
 
@@ -101,6 +152,7 @@ pub(crate) fn init() -> Result<()> {
         .slot(ffi::Py_tp_clear, clear as *mut c_void)
         .slot(ffi::Py_tp_setattro, state::set_attribute as *mut c_void);
     TYPE.set(with_fields(with_methods(class)).build(None)?);
+    LAST_CLASS.set(LastClass(Cell::new(std::ptr::null_mut())));
     Ok(())
 }
 
@@ -287,10 +339,15 @@ impl LoopObject {
     /// The loop behind a Python object, if it is one of ours.
     #[inline(always)]
     pub(crate) fn downcast(object: &Obj) -> Option<&LoopObject> {
-        if !object.is_instance_of(TYPE.get().as_ptr().cast()) {
-            return None;
+        let class = object.type_ptr();
+        // Nearly every loop of a process is of one class: the one that was seen last.
+        if LAST_CLASS.get().get() != class {
+            if !object.is_instance_of(TYPE.get().as_ptr().cast()) {
+                return None;
+            }
+            LAST_CLASS.get().set(class);
         }
-        // SAFETY: the type was just checked.
+        // SAFETY: the type, or a subclass that is the same one as last time, was checked.
         Some(unsafe { LoopObject::of(object.as_ptr()) })
     }
 
@@ -319,6 +376,7 @@ impl LoopObject {
             plain_tasks: Cell::new(false),
             task_factory: Field::empty(),
             task_entered: Cell::new(false),
+            pools: Pools::new(),
             closed: Cell::new(false),
             stopping: Cell::new(false),
             debug: Cell::new(false),
@@ -444,6 +502,7 @@ unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
         // SAFETY: the fields were written by `new`.
         let fields = unsafe { LoopObject::of(this) };
         drop((fields.drain(), fields.task_factory.take()));
+        fields.pools.close();
         // SAFETY: the fields were written by `new`; nobody reads them after this.
         unsafe {
             let place = this.cast::<LoopObject>();
@@ -452,6 +511,7 @@ unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
             std::ptr::drop_in_place(&raw mut (*place).reactor);
             std::ptr::drop_in_place(&raw mut (*place).events);
             std::ptr::drop_in_place(&raw mut (*place).clock);
+            std::ptr::drop_in_place(&raw mut (*place).pools);
         }
         Ok(())
     });

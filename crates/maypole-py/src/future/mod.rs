@@ -26,6 +26,7 @@ use crate::asyncio;
 use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, enter, fast, getter, noargs, setter};
 use crate::capi::error::{check, runtime_error};
+use crate::capi::pool::track;
 use crate::capi::{Field, Obj, Owned, Result, names};
 use crate::event_loop::LoopObject;
 use callbacks::Callback;
@@ -214,8 +215,8 @@ impl FutureObject {
         self.source_traceback.get()
     }
 
-    /// Empties every field that holds a Python object.
-    pub(crate) fn clear(&self) {
+    /// Makes the future as if new, and hands back its loop.
+    pub(crate) fn clear(&self) -> Option<Owned> {
         let callbacks = self.callbacks.borrow_mut().take();
         let values = [
             self.outcome.take(),
@@ -224,9 +225,13 @@ impl FutureObject {
             self.source_traceback.take(),
             self.waiter.take(),
             self.dict.take(),
-            self.event_loop.take(),
         ];
+        self.state.set(State::Pending);
+        self.blocking.set(false);
+        self.log_traceback.set(false);
+        let event_loop = self.event_loop.take();
         drop((callbacks, values));
+        event_loop
     }
 }
 
@@ -236,14 +241,15 @@ impl FutureObject {
 /// Only when memory is short, or in debug mode what formatting the stack raises.
 #[inline]
 pub(crate) fn new(event_loop: &LoopObject) -> Result<Owned> {
-    // SAFETY: our type; the generic allocator gives zeroed memory, which is a valid future.
-    let future = unsafe { Owned::steal(ffi::PyType_GenericAlloc(class().as_ptr().cast(), 0))? };
+    // SAFETY: this pool is given futures of this type only; empty fields are a valid future.
+    let future = unsafe { event_loop.pools.futures.take(class())? };
     // SAFETY: made of our type just now.
     let fields = unsafe { FutureObject::of(future.as_ptr()) };
     if event_loop.debug() {
         fields.source_traceback.set(asyncio::creation_stack()?);
     }
     fields.event_loop.set(event_loop.as_obj().own());
+    track(&future);
     Ok(future)
 }
 
@@ -280,10 +286,7 @@ unsafe extern "C" fn initialise(
 impl FutureObject {
     /// What `__init__` does; a second call starts the future anew, as in asyncio.
     pub(crate) fn reinitialise(&self, event_loop: Option<&Obj>) -> Result<()> {
-        self.clear();
-        self.state.set(State::Pending);
-        self.blocking.set(false);
-        self.log_traceback.set(false);
+        drop(self.clear());
         match event_loop {
             Some(event_loop) if !event_loop.is_none() => self.begin(event_loop),
             _ => self.begin(&*asyncio::get_event_loop()?),
@@ -292,23 +295,28 @@ impl FutureObject {
 }
 
 unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
-    // SAFETY: an object of our type whose count has reached zero; the finalizer may bring it back.
-    if unsafe { ffi::PyObject_CallFinalizerFromDealloc(this) } < 0 {
+    // SAFETY: an object of our type whose count has reached zero.
+    let (class, fields) = unsafe { (ffi::Py_TYPE(this), FutureObject::of(this)) };
+    let plain = class.cast() == TYPE.get().as_ptr() && !fields.log_traceback.get();
+    // SAFETY: as above; the finalizer may bring the object back.
+    if !plain && unsafe { ffi::PyObject_CallFinalizerFromDealloc(this) } < 0 {
         return;
     }
     // SAFETY: as above.
-    let class = unsafe { ffi::Py_TYPE(this) };
-    // SAFETY: as above.
     unsafe { ffi::PyObject_GC_UnTrack(this.cast()) };
-    enter((), || {
-        // SAFETY: as above.
-        let fields = unsafe { FutureObject::of(this) };
+    let pooled = enter(false, || {
         fields.clear_weak_references();
-        fields.clear();
-        Ok(())
+        let event_loop = fields.clear();
+        let Some(own) = event_loop.as_deref().and_then(LoopObject::downcast) else {
+            return Ok(false);
+        };
+        // SAFETY: exactly the pool's type, emptied above, without references; one that was finalised would never be again.
+        Ok(plain && unsafe { ffi::PyObject_GC_IsFinalized(this) == 0 && own.pools.futures.give(this) })
     });
-    // SAFETY: memory of a collected object, untracked above.
-    unsafe { ffi::PyObject_GC_Del(this.cast()) };
+    if !pooled {
+        // SAFETY: memory of a collected object, untracked above.
+        unsafe { ffi::PyObject_GC_Del(this.cast()) };
+    }
     // SAFETY: the instance owned a reference to its heap type.
     unsafe { ffi::Py_DECREF(class.cast()) };
 }
@@ -344,7 +352,7 @@ impl FutureObject {
 unsafe extern "C" fn clear(this: *mut ffi::PyObject) -> c_int {
     enter(-1, || {
         // SAFETY: the collector passes an object of our type.
-        unsafe { FutureObject::of(this) }.clear();
+        drop(unsafe { FutureObject::of(this) }.clear());
         Ok(0)
     })
 }

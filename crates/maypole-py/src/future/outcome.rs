@@ -268,6 +268,11 @@ impl FutureObject {
         self.log_traceback.set(false);
     }
 
+    /// Whether an exception waits to be retrieved.
+    pub(crate) fn is_unretrieved(&self) -> bool {
+        self.log_traceback.get()
+    }
+
     pub(crate) fn cancel_message(&self) -> Option<Owned> {
         self.cancel_message.get()
     }

@@ -27,6 +27,7 @@ use crate::asyncio;
 use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, enter, fast, noargs};
 use crate::capi::error::{check, restore, take};
+use crate::capi::pool::track;
 use crate::capi::{Field, Obj, Owned, Raised, Result, call};
 use crate::event_loop::LoopObject;
 use crate::future::{self, FutureObject};
@@ -112,7 +113,8 @@ impl TaskObject {
         Some(unsafe { TaskObject::of(object.as_ptr()) })
     }
 
-    fn clear(&self) {
+    /// Makes the task as if new, and hands back its loop.
+    fn clear(&self) -> Option<Owned> {
         let values = [
             self.coroutine.take(),
             self.context.take(),
@@ -120,8 +122,13 @@ impl TaskObject {
             self.waits_for.take(),
             self.to_throw.take(),
         ];
-        self.future.clear();
+        self.number.set(0);
+        self.cancels.set(0);
+        self.must_cancel.set(false);
+        self.quiet_death.set(false);
+        let event_loop = self.future.clear();
         drop(values);
+        event_loop
     }
 
     fn visit(&self, visitor: Visitor) -> std::result::Result<(), c_int> {
@@ -151,12 +158,13 @@ pub(crate) struct Parts<'a> {
 /// Only when memory is short, or what `str(name)` raises.
 #[inline]
 pub(crate) fn spawn(event_loop: &LoopObject, parts: &Parts<'_>) -> Result<Owned> {
-    // SAFETY: our type; the generic allocator gives zeroed memory, which is a valid task.
-    let object = unsafe { Owned::steal(ffi::PyType_GenericAlloc(class().as_ptr().cast(), 0))? };
+    // SAFETY: this pool is given tasks of this type only; empty fields are a valid task.
+    let object = unsafe { event_loop.pools.tasks.take(class())? };
     // SAFETY: made of our type just now.
     let task = unsafe { TaskObject::of(object.as_ptr()) };
     task.future.begin(event_loop.as_obj())?;
     task.begin(parts)?;
+    track(&object);
     registry::add(task);
     event_loop.enqueue_task(object.clone())?;
     Ok(object)
@@ -262,24 +270,29 @@ unsafe extern "C" fn initialise(
 }
 
 unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
-    // SAFETY: an object of our type whose count has reached zero; the finalizer may bring it back.
-    if unsafe { ffi::PyObject_CallFinalizerFromDealloc(this) } < 0 {
+    // SAFETY: an object of our type whose count has reached zero.
+    let (class, task) = unsafe { (ffi::Py_TYPE(this), TaskObject::of(this)) };
+    let plain = class.cast() == TYPE.get().as_ptr() && task.future.is_done() && !task.future.is_unretrieved();
+    // SAFETY: as above; the finalizer may bring the object back.
+    if !plain && unsafe { ffi::PyObject_CallFinalizerFromDealloc(this) } < 0 {
         return;
     }
-    enter((), || {
-        // SAFETY: as above.
-        let task = unsafe { TaskObject::of(this) };
+    let pooled = enter(false, || {
         registry::remove(task);
         // SAFETY: as above; clearing may run Python code, which the collector must not mix with.
         unsafe { ffi::PyObject_GC_UnTrack(this.cast()) };
         task.future.clear_weak_references();
-        task.clear();
-        Ok(())
+        let event_loop = task.clear();
+        let Some(own) = event_loop.as_deref().and_then(LoopObject::downcast) else {
+            return Ok(false);
+        };
+        // SAFETY: exactly the pool's type, emptied above, without references; one that was finalised would never be again.
+        Ok(plain && unsafe { ffi::PyObject_GC_IsFinalized(this) == 0 && own.pools.tasks.give(this) })
     });
-    // SAFETY: as above.
-    let class = unsafe { ffi::Py_TYPE(this) };
-    // SAFETY: memory of a collected object, untracked above.
-    unsafe { ffi::PyObject_GC_Del(this.cast()) };
+    if !pooled {
+        // SAFETY: memory of a collected object, untracked above.
+        unsafe { ffi::PyObject_GC_Del(this.cast()) };
+    }
     // SAFETY: the instance owned a reference to its heap type.
     unsafe { ffi::Py_DECREF(class.cast()) };
 }
@@ -330,7 +343,7 @@ unsafe extern "C" fn traverse(this: *mut ffi::PyObject, visit: ffi::visitproc, a
 unsafe extern "C" fn clear(this: *mut ffi::PyObject) -> c_int {
     enter(-1, || {
         // SAFETY: the collector passes an object of our type.
-        unsafe { TaskObject::of(this) }.clear();
+        drop(unsafe { TaskObject::of(this) }.clear());
         Ok(0)
     })
 }

@@ -180,14 +180,14 @@ struct Definition(ffi::PyMethodDef);
 unsafe impl Sync for Definition {}
 
 static WAKEUP: Definition = Definition(ffi::PyMethodDef {
-    ml_name: c"wakeup".as_ptr(),
+    ml_name: c"task_wakeup".as_ptr(),
     ml_meth: ffi::PyMethodDefPointer { PyCFunction: wakeup },
     ml_flags: ffi::METH_O,
     ml_doc: c"Wake the task: the future that it waits for is done.".as_ptr(),
 });
 
 static STEP: Definition = Definition(ffi::PyMethodDef {
-    ml_name: c"step".as_ptr(),
+    ml_name: c"task_step".as_ptr(),
     ml_meth: ffi::PyMethodDefPointer {
         PyCFunction: step_entry,
     },
