@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from harness.kinds import Loop
 from maypole.patterns.errors import QueueFull, ScopeClosed, ScopeStuck
 from maypole.patterns.jobs import Job
 from maypole.patterns.outcome import Cancelled, Err, Ok
@@ -404,17 +405,23 @@ def test_a_scope_on_eager_tasks_keeps_its_limit(run: Run) -> None:
     run(main())
 
 
-def test_a_keyboard_interrupt_of_a_job_is_raised_as_itself(run_real: Run) -> None:
-    async def main() -> None:
-        async def interrupt() -> None:
-            raise KeyboardInterrupt
+def test_a_keyboard_interrupt_of_a_job_is_raised_as_itself(loop: Loop) -> None:
+    async def interrupt() -> None:
+        raise KeyboardInterrupt
 
-        async with TaskScope() as scope:
-            scope.start(interrupt())
-            await asyncio.sleep(10)
+    async def hold() -> str:
+        try:
+            async with TaskScope() as scope:
+                scope.start(interrupt())
+                await asyncio.sleep(10)
+        except KeyboardInterrupt:
+            return "caught"
+        return "not raised"
 
-    with pytest.raises(KeyboardInterrupt):
-        run_real(main())
+    holder = loop.create_task(hold())
+    with pytest.raises(KeyboardInterrupt):  # it stops the loop, and then it reaches the scope
+        loop.run_until_complete(holder)
+    assert loop.run_until_complete(holder) == "caught"
 
 
 def test_misuse_is_refused(run_real: Run) -> None:
