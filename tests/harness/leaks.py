@@ -77,8 +77,9 @@ class Before:
 
         pytest keeps the log records of a test, and their tracebacks keep the loop: then closed is enough.
         """
-        if any(ref() is not None for ref in self.loops):
-            gc.collect()
+        for _ in range(3):  # an object that is finalised may free others only in the next round
+            if any(ref() is not None for ref in self.loops):
+                gc.collect()
         alive = [loop for ref in self.loops if (loop := ref()) is not None]
         if self.records.count:
             alive = [loop for loop in alive if not loop.is_closed()]

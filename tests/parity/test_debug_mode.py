@@ -103,12 +103,13 @@ def test_everything_knows_where_it_was_made(loop: Loop, make: str) -> None:
     async def coroutine() -> None: ...
 
     loop.set_debug(True)
-    made: Any = {
+    makers: dict[str, Callable[[], Any]] = {
         "handle": lambda: loop.call_soon(print),
         "timer": lambda: loop.call_later(60, print),
         "future": loop.create_future,
         "task": lambda: loop.create_task(coroutine()),
-    }[make]()
+    }
+    made = makers[make]()
     assert any(frame.filename == __file__ for frame in made._source_traceback)
     where = "" if make == "future" else f"{__file__}:"  # a future names the loop's own line, as in asyncio
     assert f"created at {where}" in repr(made)
@@ -117,7 +118,8 @@ def test_everything_knows_where_it_was_made(loop: Loop, make: str) -> None:
 
 
 def note_depth(depths: list[int]) -> None:
-    depths.append(sys.get_coroutine_origin_tracking_depth())
+    depth: Callable[[], int] = sys.get_coroutine_origin_tracking_depth
+    depths.append(depth())
 
 
 def test_coroutine_origins_are_tracked_during_the_run_only(loop: Loop) -> None:
@@ -125,8 +127,8 @@ def test_coroutine_origins_are_tracked_during_the_run_only(loop: Loop) -> None:
     loop.set_debug(True)
     loop.call_soon(note_depth, depths)
     run_once(loop)
-    assert depths == [asyncio.constants.DEBUG_STACK_DEPTH]  # type: ignore[attr-defined]
-    assert sys.get_coroutine_origin_tracking_depth() == 0
+    note_depth(depths)
+    assert depths == [asyncio.constants.DEBUG_STACK_DEPTH, 0]  # type: ignore[attr-defined]
 
 
 def test_debug_switched_on_during_the_run_takes_effect(loop: Loop) -> None:

@@ -71,7 +71,7 @@ def test_a_task_factory_of_two_arguments_is_used(loop: Loop) -> None:
     made: list[str] = []
 
     def factory(where: Loop, coroutine: Coroutine[Any, Any, Any], **extra: Any) -> asyncio.Task[Any]:
-        made.append(coroutine.__qualname__)
+        made.append(getattr(coroutine, "__name__", ""))
         return asyncio.Task(coroutine, loop=where, **extra)
 
     loop.set_task_factory(factory)  # type: ignore[arg-type]
