@@ -195,6 +195,18 @@ impl<P> Gate<P> {
         }
     }
 
+    /// Take everybody out of the lines, for one who drops the gate.
+    pub fn clear(&mut self) -> Vec<P> {
+        let mut left = Vec::with_capacity(self.waiting);
+        for places in &mut self.groups {
+            while let Some((_, waiting)) = places.line.serve() {
+                left.push(waiting.who);
+            }
+        }
+        self.waiting = 0;
+        left
+    }
+
     /// Have another number of places from now on. A smaller one takes effect as places are released; after a larger
     /// one, serve.
     pub fn set_limit(&mut self, limit: u64) {
@@ -217,6 +229,12 @@ impl<P> Gate<P> {
     #[must_use]
     pub fn in_use_by(&self, group: Group) -> u64 {
         self.groups[group.0].in_use
+    }
+
+    /// How many groups there are, everybody included.
+    #[must_use]
+    pub const fn groups_len(&self) -> usize {
+        self.groups.len()
     }
 
     /// How many wait.

@@ -12,7 +12,7 @@
 //! | [`limit`] | how many at once, found while the program runs |
 //! | [`retry_budget`] | how much may be retried |
 //! | [`shedder`] | whether to take on more work |
-//! | [`line`] | a line of those who wait |
+//! | [`mod@line`] | a line of those who wait |
 //! | [`clock`] | a time line over clocks that start over |
 //! | [`waits`] | how long things took |
 //!

@@ -9,6 +9,7 @@
 mod asyncio;
 mod capi;
 mod event_loop;
+mod flow;
 mod future;
 mod handle;
 mod module;

@@ -4,13 +4,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::capi::{Obj, Raised, names};
-use crate::{asyncio, event_loop, future, handle, task};
+use crate::{asyncio, event_loop, flow, future, handle, task};
 
 /// The native half of maypole: loop, handles, and the pure state machines for Python.
 #[pymodule(gil_used = true)]
 #[pyo3(name = "_maypole")]
 fn maypole_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     make_types(module).map_err(|Raised| PyErr::fetch(module.py()))?;
+    flow::register(module)?;
     module.add_function(wrap_pyfunction!(pending_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)
 }

@@ -328,6 +328,12 @@ impl Breaker {
         }
     }
 
+    /// Give an admission back whose owner vanished, and the clock with it.
+    pub fn abandon(&mut self, call: Admission) {
+        let now_ns = self.clock.reading(self.clock.latest_ns());
+        self.give_back(now_ns, call);
+    }
+
     /// Let time pass: finds calls that hang, and ends half-open.
     pub fn tick(&mut self, reading_ns: u64) {
         self.tick_at(reading_ns);

@@ -1,6 +1,6 @@
 //! How many at once: limits that are found while the program runs.
 //!
-//! Each algorithm sees the same thing, one [`Measured`] window after another, and moves the limit.
+//! Each algorithm sees the same thing, one window of samples after another, and moves the limit.
 
 mod aimd;
 pub mod concurrency;

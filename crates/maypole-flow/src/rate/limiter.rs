@@ -210,6 +210,16 @@ impl<P> Limiter<P> {
         Some(left.who)
     }
 
+    /// Take everybody out of the line, for one who drops the limiter.
+    pub fn clear(&mut self) -> Vec<P> {
+        let mut left = Vec::with_capacity(self.line.len());
+        while let Some((_, waiting)) = self.line.serve() {
+            left.push(waiting.who);
+        }
+        self.line_weight = 0.0;
+        left
+    }
+
     /// Give back `n` that were granted at `granted_ns` and not used; whoever waits may be due now.
     pub fn give_back(&mut self, reading_ns: u64, n: f64, granted_ns: u64) {
         let now_ns = self.observe(reading_ns);
