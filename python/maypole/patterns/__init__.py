@@ -41,10 +41,12 @@ if TYPE_CHECKING:
     from maypole.patterns.errors import ScopeClosed as ScopeClosed
     from maypole.patterns.errors import ScopeStuck as ScopeStuck
     from maypole.patterns.errors import TooManyRestarts as TooManyRestarts
+    from maypole.patterns.errors import WorkCancelled as WorkCancelled
     from maypole.patterns.errors import WorkerDied as WorkerDied
     from maypole.patterns.events import PatternEvent as PatternEvent
     from maypole.patterns.jobs import Job as Job
     from maypole.patterns.jobs import JobStats as JobStats
+    from maypole.patterns.mapping import amap as amap
     from maypole.patterns.outcome import Cancelled as Cancelled
     from maypole.patterns.outcome import Err as Err
     from maypole.patterns.outcome import Ok as Ok
@@ -53,7 +55,17 @@ if TYPE_CHECKING:
     from maypole.patterns.outcome import outcome_of as outcome_of
     from maypole.patterns.outcome import raise_errors as raise_errors
     from maypole.patterns.outcome import values as values
+    from maypole.patterns.pipeline import Pipeline as Pipeline
+    from maypole.patterns.pipeline import source as source
+    from maypole.patterns.places import InExecutor as InExecutor
+    from maypole.patterns.places import Place as Place
+    from maypole.patterns.places import Threads as Threads
     from maypole.patterns.scope import TaskScope as TaskScope
+    from maypole.patterns.stages import Failure as Failure
+    from maypole.patterns.stages import StageStats as StageStats
+    from maypole.patterns.streams import DeadLetter as DeadLetter
+    from maypole.patterns.streams import PipelineReport as PipelineReport
+    from maypole.patterns.streams import Stream as Stream
 
 # Which module of this package holds each name; the import, dir() and the star import follow this list.
 _HOMES = {
@@ -79,12 +91,18 @@ _HOMES = {
         "ScopeClosed",
         "ScopeStuck",
         "TooManyRestarts",
+        "WorkCancelled",
         "WorkerDied",
     ),
     "events": ("PatternEvent",),
     "jobs": ("Job", "JobStats"),
+    "mapping": ("amap",),
     "outcome": ("Cancelled", "Err", "Ok", "Outcome", "capture", "outcome_of", "raise_errors", "values"),
+    "pipeline": ("Pipeline", "source"),
+    "places": ("InExecutor", "Place", "Threads"),
     "scope": ("TaskScope",),
+    "stages": ("Failure", "StageStats"),
+    "streams": ("DeadLetter", "PipelineReport", "Stream"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME)

@@ -10,7 +10,7 @@ from maypole.patterns.deadline import without_deadline
 from maypole.patterns.events import Listener, described, log
 from maypole.patterns.jobs import Job, JobSet, JobStats
 from maypole.patterns.outcome import Err
-from maypole.patterns.tasks import cancel_all, keep, settle, standing
+from maypole.patterns.tasks import cancel_all
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -111,13 +111,10 @@ class Background:
         self._jobs.close()
         interrupted = await self._drained(self._drain if drain is None else drain)
         self._jobs.cancel()
-        tasks = list(self._jobs.running)
-        interrupted = await settle(tasks, self._grace if grace is None else grace) or interrupted
-        stuck = tuple(standing(keep(task)) for task in tasks if not task.done())
+        again, stuck = await self._jobs.settled(self._grace if grace is None else grace)
         if stuck:
-            self._jobs.events.tell("stuck", asyncio.get_running_loop().time(), jobs=stuck)
             log.error("%s: %d jobs did not stop:\n  %s", self._jobs.called, len(stuck), "\n  ".join(stuck))
-        if interrupted is not None:
+        if (interrupted := again or interrupted) is not None:
             raise interrupted
         return stuck
 

@@ -19,6 +19,7 @@
     ├── ScopeClosed              a scope that takes nothing more on
     ├── ScopeStuck               tasks that did not stop when they were told to
     ├── TooManyRestarts
+    ├── WorkCancelled            a function was cancelled, and nobody had asked its worker to stop
     └── WorkerDied
 """
 
@@ -153,6 +154,10 @@ class ScopeStuck(PatternError):
 
 class TooManyRestarts(PatternError):
     """What is supervised failed more often than ``max_restarts`` in ``within`` seconds."""
+
+
+class WorkCancelled(PatternError):
+    """A function ended with a cancellation that nobody asked its worker for."""
 
 
 class WorkerDied(PatternError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from maypole.patterns.errors import QueueFull, ScopeClosed
 from maypole.patterns.events import Listener, Listeners, loop_time
 from maypole.patterns.outcome import Cancelled, Err, Ok, Outcome, outcome_of
-from maypole.patterns.tasks import cancel_all
+from maypole.patterns.tasks import cancel_all, keep, settle, standing
 from maypole.patterns.waiters import Waiters
 
 if TYPE_CHECKING:
@@ -209,6 +209,22 @@ class JobSet:
                 self._idle = asyncio.Event()
             await self._idle.wait()
 
+    async def settled(self, timeout: float) -> tuple[asyncio.CancelledError | None, tuple[str, ...]]:
+        """Wait until the running jobs have ended or the time is over, whatever happens to the caller.
+
+        Returns:
+            The cancellation that came meanwhile, and one line for each job that still runs.
+        """
+        tasks = list(self.running)
+        interrupted = await settle(tasks, timeout)
+        for task in tasks:
+            if task.done():
+                self._task_done(task)  # its own callback may come a moment later
+        stuck = tuple(standing(keep(task)) for task in tasks if not task.done())
+        if stuck:
+            self.events.tell("stuck", loop_time(), jobs=stuck)
+        return interrupted, stuck
+
     def stats(self) -> JobStats:
         """Return the counts."""
         return JobStats(
@@ -257,7 +273,9 @@ class JobSet:
             task.add_done_callback(self._task_done)
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
-        job = self.running.pop(task)
+        job = self.running.pop(task, None)
+        if job is None:
+            return
         self._note_end(job, outcome_of(task))
         self._begin_next()
         self._call_line()

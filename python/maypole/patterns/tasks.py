@@ -64,6 +64,12 @@ async def settle(
     return interrupted
 
 
+def being_cancelled() -> bool:
+    """Whether somebody asked the running task to stop: tells its own end from that of what it awaits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def standing(task: asyncio.Task[Any]) -> str:
     """Say in one line which task this is and where its code stands.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from maypole.patterns.deadline import within
@@ -79,7 +80,7 @@ class Waiters(Generic[T]):
         """
         timeout = within(timeout)
         timer = None
-        if timeout is not None and not place.done():
+        if timeout is not None and timeout < inf and not place.done():
             if timeout <= 0:
                 self._line.pop(place, None)
                 raise TimeoutError
