@@ -8,6 +8,7 @@ from asyncio import base_events, format_helpers
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import socket
     import weakref
     from collections.abc import Callable
 
@@ -17,8 +18,8 @@ def format_callback(
 ) -> str:
     """Name a callback as asyncio's messages do; from 3.13 on arguments are shown in debug mode only."""
     if sys.version_info >= (3, 13):
-        return format_helpers._format_callback_source(callback, args, debug=debug)
-    return format_helpers._format_callback_source(callback, args)
+        return format_helpers._format_callback_source(callback, args or (), debug=debug)
+    return format_helpers._format_callback_source(callback, args or ())
 
 
 def format_handle(handle: asyncio.Handle) -> str:
@@ -31,6 +32,21 @@ def default_policy_class() -> Any:
     if sys.version_info >= (3, 14):
         return asyncio.events._BaseDefaultEventLoopPolicy
     return asyncio.DefaultEventLoopPolicy
+
+
+def attach_to_server(server: Any, transport: object) -> None:
+    """Let a server count a connection; from 3.13 on it knows the transport itself."""
+    server._attach(transport) if sys.version_info >= (3, 13) else server._attach()
+
+
+def detach_from_server(server: Any, transport: object) -> None:
+    """Let a server forget a connection."""
+    server._detach(transport) if sys.version_info >= (3, 13) else server._detach()
+
+
+def set_nodelay(sock: socket.socket) -> None:
+    """Switch Nagle's algorithm off on a TCP socket, as asyncio does."""
+    base_events._set_nodelay(sock)  # type: ignore[attr-defined]
 
 
 _SCHEDULED_TASKS = "_scheduled_tasks" if sys.version_info >= (3, 12) else "_all_tasks"

@@ -1,30 +1,24 @@
 """Child processes: the loop watches each through a pidfd, in whatever thread it runs.
 
-A pidfd becomes readable when its process ends, so no signal handler, thread or policy is involved. Where the kernel or
-a sandbox has no pidfds, one thread per child waits for it.
+A pidfd becomes readable when its process ends, so no signal handler, thread or policy is involved. Where the
+kernel or a sandbox has no pidfds, one thread per child waits for it.
 
 Source: https://man7.org/linux/man-pages/man2/pidfd_open.2.html
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
 from asyncio.unix_events import _UnixSubprocessTransport  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any
 
+from maypole.loop.inherited import MixedInto
+
 if TYPE_CHECKING:
-    from asyncio import SelectorEventLoop as _Base
+    import asyncio
     from collections.abc import Sequence
-
-    from maypole import _maypole
-
-    class _Native(_maypole.Loop, _Base):
-        """What the mixin is mixed into, for the type checker."""
-else:
-    _Native = object
 
 logger = logging.getLogger("asyncio")
 
@@ -32,7 +26,7 @@ UNKNOWN_EXIT = 255
 """The return code of a child whose status somebody else has read, as asyncio reports it."""
 
 
-class ChildrenMixin(_Native):
+class ChildrenMixin(MixedInto):
     """Makes subprocess transports and tells them when their process has ended."""
 
     _pidfds: dict[int, int]
@@ -73,7 +67,10 @@ class ChildrenMixin(_Native):
             pidfd = os.pidfd_open(pid)
         except OSError:
             name = f"asyncio-waitpid-{pid}"
-            threading.Thread(target=self._wait_in_thread, args=(transport, pid), name=name, daemon=True).start()
+            waiter = threading.Thread(
+                target=self._wait_in_thread, args=(transport, pid), name=name, daemon=True
+            )
+            waiter.start()
             return
         self._pidfds[pid] = pidfd
         self._add_reader(pidfd, self._child_ended, transport, pid, pidfd)

@@ -6,29 +6,28 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from maypole import versions
+from maypole.loop.inherited import MixedInto
 
 if TYPE_CHECKING:
     from asyncio import Handle
-    from asyncio import SelectorEventLoop as _Base
-else:
-    _Base = object
 
 logger = logging.getLogger("asyncio")
 
 
-class FailureMixin(_Base):
+class FailureMixin(MixedInto):
     """The slow paths of running one callback."""
 
     def _report_callback_failure(self, handle: Handle, exception: BaseException) -> None:
         """Tell the exception handler what asyncio tells it."""
-        callback = versions.format_callback(handle._callback, handle._args, self.get_debug())
+        fields: Any = handle  # typeshed does not know all of them
+        callback = versions.format_callback(fields._callback, fields._args, self.get_debug())
         context: dict[str, Any] = {
             "message": f"Exception in callback {callback}",
             "exception": exception,
             "handle": handle,
         }
-        if handle._source_traceback:
-            context["source_traceback"] = handle._source_traceback
+        if fields._source_traceback:
+            context["source_traceback"] = fields._source_traceback
         self.call_exception_handler(context)
 
     def _run_handle_in_debug(self, handle: Handle) -> None:

@@ -5,22 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from typing import TYPE_CHECKING
 
+from maypole.loop.inherited import MixedInto
 from maypole.loop.signals import SignalWakeup
 
-if TYPE_CHECKING:
-    from asyncio import SelectorEventLoop as _Base
 
-    from maypole import _maypole
-
-    class _Native(_maypole.Loop, _Base):
-        """What the mixin is mixed into, for the type checker."""
-else:
-    _Native = object
-
-
-class LifecycleMixin(_Native):
+class LifecycleMixin(MixedInto):
     """Start and end of a run, and the end of the loop."""
 
     def run_forever(self) -> None:

@@ -6,7 +6,7 @@ from maypole import versions
 from maypole.loop.running import new_event_loop
 
 
-class EventLoopPolicy(versions.default_policy_class()):  # type: ignore[misc]  # the base depends on the version
+class EventLoopPolicy(versions.default_policy_class()):  # type: ignore[misc]  # it depends on the version
     """Makes maypole loops; ``asyncio.set_event_loop_policy(maypole.EventLoopPolicy())`` installs it.
 
     Prefer a loop factory (``asyncio.Runner(loop_factory=maypole.new_event_loop)``): it changes nothing else.

@@ -43,7 +43,7 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
 
     Args:
         main: the coroutine to run.
-        debug: True or False sets asyncio's debug mode; None leaves it to ``PYTHONASYNCIODEBUG`` and ``-X dev``.
+        debug: asyncio's debug mode; None leaves it to ``PYTHONASYNCIODEBUG`` and ``-X dev``.
 
     Returns:
         What the coroutine returns.

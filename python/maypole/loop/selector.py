@@ -25,7 +25,7 @@ class NativeSelector(Mapping[int, selectors.SelectorKey]):
         """Return the watched descriptors and their events."""
         return self
 
-    def get_key(self, fileobj: int | Any) -> selectors.SelectorKey:  # noqa: ANN401  (anything with fileno(), as selectors)
+    def get_key(self, fileobj: int | Any) -> selectors.SelectorKey:
         """Return the events watched for a descriptor.
 
         Raises:

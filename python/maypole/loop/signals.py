@@ -1,7 +1,8 @@
 """Signals wake the loop, whatever it waits for.
 
-CPython's C-level signal handler writes the signal's number to the wake-up descriptor, which the poller watches. So a
-signal that comes just before the loop begins to wait is seen at once, and its Python handler runs.
+CPython's C-level signal handler writes the signal's number to the wake-up descriptor, which the poller
+watches. So a signal that comes just before the loop begins to wait is seen at once, and its Python handler
+runs.
 
 Source: https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
 """
@@ -13,7 +14,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from asyncio import SelectorEventLoop
+    from maypole.loop.inherited import MixedInto
 
 
 class SignalWakeup:
@@ -22,7 +23,7 @@ class SignalWakeup:
     A descriptor that somebody else has set stays: their signals then wake the loop by interrupting its wait.
     """
 
-    def __init__(self, loop: SelectorEventLoop) -> None:
+    def __init__(self, loop: MixedInto) -> None:
         self._loop = loop
         self._ours = -1
 

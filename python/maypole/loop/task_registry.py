@@ -1,8 +1,8 @@
 """Native tasks among asyncio's own, for `asyncio.all_tasks()`.
 
-Up to Python 3.13 asyncio keeps scheduled tasks in a `WeakSet`, whose `add` is Python code and costs more than the rest
-of making a task. The native list of pending tasks costs nothing; it is put beside asyncio's set when a maypole loop
-with native tasks is made first. Importing maypole alone changes nothing.
+Up to Python 3.13 asyncio keeps scheduled tasks in a `WeakSet`, whose `add` is Python code and costs more than
+the rest of making a task. The native list of pending tasks costs nothing; it is put beside asyncio's set when
+a maypole loop with native tasks is made first. Importing maypole alone changes nothing.
 """
 
 from __future__ import annotations

@@ -1,26 +1,21 @@
-"""The parts of the virtual clock that need Python: who is still out there, and the errors that name tasks and lines."""
+"""The virtual clock's parts that need Python: what is still out there, and errors that name lines."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from maypole.loop.inherited import MixedInto
+
 if TYPE_CHECKING:
     import asyncio
-    from asyncio import SelectorEventLoop as _Base
     from collections.abc import Callable
     from concurrent.futures import Executor
 
-    from maypole import _maypole
     from maypole.virtual.outstanding import Outstanding
     from maypole.virtual.stops import Deadlock, Spin
 
-    class _Native(_maypole.Loop, _Base):
-        """What the mixin is mixed into, for the type checker."""
-else:
-    _Native = object
 
-
-class VirtualTimeMixin(_Native):
+class VirtualTimeMixin(MixedInto):
     """Does nothing on a monotonic clock."""
 
     _outstanding: Outstanding | None
@@ -45,7 +40,7 @@ class VirtualTimeMixin(_Native):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[..., Any], *args: object
     ) -> asyncio.Future[Any]:
-        """Run `func(*args)` in an executor; on the virtual clock the job keeps time from jumping ahead of it."""
+        """Run `func(*args)` in an executor; on the virtual clock time does not jump ahead of the job."""
         future = super().run_in_executor(executor, func, *args)
         if self._outstanding is not None:
             from maypole.virtual.outstanding import counted_executor

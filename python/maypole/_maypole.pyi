@@ -1,0 +1,845 @@
+"""The native half of maypole: loop, handles, tasks, futures, and the decisions of `maypole.patterns`.
+
+Import from `maypole` and `maypole.patterns` instead: names with an underscore, here and in the classes, are
+for the Python half of the package and for CPython's inherited code, and may change with any release.
+
+Times are seconds in `float` on the clock of `Loop.time()`.
+"""
+
+import asyncio
+import sys
+from asyncio.events import _TaskFactory
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextvars import Context
+from traceback import StackSummary
+from types import FrameType, GenericAlias
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    Self,
+    TextIO,
+    TypedDict,
+    TypeVar,
+    TypeVarTuple,
+    Unpack,
+    final,
+    type_check_only,
+)
+
+from typing_extensions import disjoint_base
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+_Ts = TypeVarTuple("_Ts")
+_Who = TypeVar("_Who")
+
+@type_check_only
+class _BuildInfo(TypedDict):
+    version: str
+    profile: Literal["release", "debug"]
+    python: str
+    backend: Literal["epoll"]
+    target: str
+
+@type_check_only
+class _HasFileno:
+    def fileno(self) -> int: ...
+
+def build_info() -> _BuildInfo:
+    """Say how the native module was built.
+
+    Returns:
+        `version` of maypole, `profile` of the build, `python` it was built for, `backend` that waits for
+        descriptors, `target` as architecture and system.
+
+    Example:
+        >>> from maypole._maypole import build_info
+        >>> build_info()["backend"]
+        'epoll'
+    """
+
+def _pending_tasks() -> list[Task[Any]]:
+    """List the native tasks that are not done, newest first, whatever loop they belong to."""
+
+@disjoint_base
+class Loop:
+    """The native half of `maypole.EventLoop`: queue, timers, poller.
+
+    It is a mixin before ``asyncio.SelectorEventLoop`` and no whole loop by itself.
+
+    Raises:
+        ValueError: for another clock or implementation of tasks.
+        OSError: when descriptors have run out.
+    """
+
+    def __new__(
+        cls,
+        clock: Literal["monotonic", "virtual"] = "monotonic",
+        task_impl: Literal["native", "c"] = "native",
+    ) -> Self: ...
+
+    # What asyncio documents.
+
+    def call_soon(
+        self, callback: Callable[[Unpack[_Ts]], object], /, *args: *_Ts, context: Context | None = None
+    ) -> Handle:
+        """Run ``callback(*args)`` in the next turn, behind what is queued already.
+
+        Args:
+            callback: what to call.
+            args: its positional arguments.
+            context: the context to run it in; None for a copy of the current one.
+
+        Returns:
+            The handle that cancels it.
+
+        Raises:
+            RuntimeError: if the loop is closed; in debug mode also in a thread that is not the loop's.
+            TypeError: in debug mode, if `callback` is a coroutine or cannot be called.
+
+        Source: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.call_soon
+        """
+
+    def call_soon_threadsafe(
+        self, callback: Callable[[Unpack[_Ts]], object], /, *args: *_Ts, context: Context | None = None
+    ) -> Handle:
+        """As `call_soon`, from any thread or signal handler; wakes the loop if it waits.
+
+        Source: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.call_soon_threadsafe
+        """
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        /,
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> TimerHandle:
+        """Run ``callback(*args)`` once, `delay` seconds from now or a little later, never earlier.
+
+        Raises:
+            TypeError: if `delay` is None or no number.
+            RuntimeError: as `call_soon`.
+
+        Source: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.call_later
+        """
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        /,
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> TimerHandle:
+        """Run ``callback(*args)`` once, when the loop's clock has reached `when` seconds.
+
+        Timers run in the order of their times, those of one time in the order in which they were set.
+
+        Raises:
+            TypeError: if `when` is None or no number.
+            RuntimeError: as `call_soon`.
+
+        Source: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.call_at
+        """
+
+    def time(self) -> float:
+        """Return the loop's clock in seconds; ``time.monotonic()`` unless the clock is virtual."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """Return a new pending future of this loop: native, or asyncio's own with ``task_impl="c"``."""
+
+    if sys.version_info >= (3, 13):
+        def create_task(
+            self,
+            coro: Generator[Any, None, _T] | Coroutine[Any, Any, _T],
+            /,
+            *,
+            name: object = None,
+            context: Context | None = None,
+            eager_start: bool | None = None,
+        ) -> asyncio.Task[_T]:
+            """Run a coroutine as a task.
+
+            The task is native, unless there is a task factory, the loop is in debug mode or was made with
+            ``task_impl="c"``.
+
+            Raises:
+                RuntimeError: if the loop is closed.
+                TypeError: if `coro` is no coroutine.
+
+            Source: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.create_task
+            """
+    else:
+        def create_task(
+            self,
+            coro: Generator[Any, None, _T] | Coroutine[Any, Any, _T],
+            /,
+            *,
+            name: object = None,
+            context: Context | None = None,
+        ) -> asyncio.Task[_T]:
+            """Run a coroutine as a task; see the signature for later Pythons."""
+
+    def stop(self) -> None:
+        """Let `run_forever` return after the turn that is under way, or the next one."""
+
+    def is_running(self) -> bool:
+        """Say whether the loop runs, in whatever thread."""
+
+    def is_closed(self) -> bool:
+        """Say whether the loop was closed."""
+
+    def get_debug(self) -> bool:
+        """Say whether the loop is in debug mode."""
+
+    # What the Python half calls.
+
+    def _run_turns(self) -> None:
+        """Take turns until `stop`; the heart of `run_forever`.
+
+        Raises:
+            BaseException: SystemExit and KeyboardInterrupt of a callback, and what the exception handler lets
+            through.
+        """
+
+    def _run_once(self) -> None:
+        """Take one turn."""
+
+    def _close_native(self) -> None:
+        """Give up poller, queue and timers; the loop does not run."""
+
+    def _follow_time(self) -> None:
+        """Let the timers follow a `time` that a subclass has replaced."""
+
+    def _watched_fds(self) -> list[int]:
+        """List the watched descriptors."""
+
+    def _interest(self, fd: int | _HasFileno, /) -> int:
+        """Return the watched events of a descriptor, as the ``selectors`` module numbers them; 0 for none."""
+
+    def _advance_time(self, seconds: float, /) -> None:
+        """Move the virtual clock by what a blocking call took.
+
+        Raises:
+            RuntimeError: if the clock is not virtual.
+        """
+
+    def _permute_ties(self, seed: int, /) -> None:
+        """Give equal deadlines and the descriptors of one poll another order, the same one for the same seed.
+
+        Raises:
+            RuntimeError: if the clock is not virtual.
+        """
+
+    @property
+    def _clock(self) -> Literal["monotonic", "virtual"]:
+        """The kind of clock."""
+
+    @property
+    def _turns(self) -> int:
+        """How many turns the loop has begun since it was made."""
+
+    @property
+    def _watched(self) -> int:
+        """How many descriptors are watched, the wake-up apart."""
+
+    @property
+    def _poller_fd(self) -> int:
+        """The descriptor of the poller; -1 once the loop is closed."""
+
+    _plain_tasks: bool
+    """Whether tasks and futures are asyncio's own."""
+
+    # What CPython's inherited code calls and reads.
+
+    def _add_callback(self, handle: asyncio.Handle, /) -> None:
+        """Queue a handle unless it is cancelled."""
+
+    def _write_to_self(self) -> None:
+        """Wake the loop from any thread; does nothing on a closed one."""
+
+    def _add_reader(
+        self, fd: int | _HasFileno, callback: Callable[..., object], /, *args: Any
+    ) -> asyncio.Handle:
+        """Call ``callback(*args)`` in every turn in which the descriptor can be read.
+
+        A reader that was there is replaced and cancelled.
+
+        Raises:
+            ValueError: for a negative descriptor, or one that is no integer and has no `fileno`.
+            OSError: if the kernel refuses the descriptor.
+            RuntimeError: if the loop is closed.
+        """
+
+    def _add_writer(
+        self, fd: int | _HasFileno, callback: Callable[..., object], /, *args: Any
+    ) -> asyncio.Handle:
+        """As `_add_reader`, for writing."""
+
+    def _remove_reader(self, fd: int | _HasFileno, /) -> bool:
+        """Stop watching for reading; return whether there was a reader."""
+
+    def _remove_writer(self, fd: int | _HasFileno, /) -> bool:
+        """Stop watching for writing; return whether there was a writer."""
+
+    _closed: bool
+    _stopping: bool
+    _debug: bool
+    _thread_id: int | None
+    _task_factory: _TaskFactory | None
+    @property
+    def _ready(self) -> Sequence[asyncio.Handle | Task[Any]]:
+        """A copy of the queue; what is assigned is ignored."""
+    @_ready.setter
+    def _ready(self, value: object, /) -> None: ...
+    @property
+    def _scheduled(self) -> Sequence[asyncio.TimerHandle]:
+        """A copy of the timers, in no order; what is assigned is ignored."""
+    @_scheduled.setter
+    def _scheduled(self, value: object, /) -> None: ...
+    def __setattr__(self, name: str, value: Any, /) -> None: ...
+    def __delattr__(self, name: str, /) -> None: ...
+
+class Handle(asyncio.Handle):
+    """A callback that a maypole loop will run; an ``asyncio.Handle`` in everything.
+
+    Source: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.Handle
+    """
+
+    def cancel(self) -> None:
+        """Cancel the callback; one that is cancelled or was called is left alone."""
+
+    def cancelled(self) -> bool:
+        """Say whether the callback was cancelled."""
+
+@disjoint_base
+class TimerHandle(asyncio.TimerHandle):
+    """A callback that a maypole loop will run at a time; an ``asyncio.TimerHandle`` in everything."""
+
+    def cancel(self) -> None:
+        """Cancel the callback; its timer leaves the loop at once."""
+
+    def cancelled(self) -> bool:
+        """Say whether the callback was cancelled."""
+
+# Natively a future derives from `object`, and its `__class__` answers `asyncio.Future`, so that `isinstance`
+# holds. The stub says what `isinstance` says.
+@disjoint_base
+class Future(asyncio.Future[_T]):
+    """A result that will be there later; asyncio's future, natively.
+
+    Source: https://docs.python.org/3/library/asyncio-future.html#asyncio.Future
+    """
+
+    def __init__(self, *, loop: asyncio.AbstractEventLoop | None = None) -> None: ...
+    def result(self) -> _T:
+        """Return the result.
+
+        Raises:
+            InvalidStateError: if the future is pending.
+            CancelledError: if it was cancelled.
+            BaseException: the one that was set.
+        """
+
+    def exception(self) -> BaseException | None:
+        """Return the exception, or None if there is a result.
+
+        Raises:
+            InvalidStateError: if the future is pending.
+            CancelledError: if it was cancelled.
+        """
+
+    def set_result(self, result: _T, /) -> None:
+        """Finish the future with a result.
+
+        Raises:
+            InvalidStateError: if it is done.
+        """
+
+    def set_exception(self, exception: type | BaseException, /) -> None:
+        """Finish the future with an exception, or an instance of an exception class.
+
+        Raises:
+            InvalidStateError: if it is done.
+            TypeError: if `exception` is none.
+        """
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Cancel the future; return False if it is done."""
+
+    def cancelled(self) -> bool:
+        """Say whether the future was cancelled."""
+
+    def done(self) -> bool:
+        """Say whether the future has a result, an exception, or was cancelled."""
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop that the future belongs to."""
+
+    def add_done_callback(self, fn: Callable[[Self], object], /, *, context: Context | None = None) -> None:
+        """Call ``fn(future)`` through the loop when the future is done, or soon if it is."""
+
+    def remove_done_callback(self, fn: Callable[[Self], object], /) -> int:
+        """Remove every registration of `fn`; return how many there were."""
+
+    def _make_cancelled_error(self) -> asyncio.CancelledError:
+        """Make the exception that says why the future was cancelled."""
+
+    def __await__(self) -> Generator[Any, None, _T]: ...
+    def __iter__(self) -> Generator[Any, None, _T]: ...
+    def __next__(self) -> Self: ...
+    def __del__(self) -> None: ...
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    _asyncio_future_blocking: bool
+    _cancel_message: Any
+    @property
+    def _state(self) -> str: ...  # type: ignore[override]  # read-only: asyncio's stub says it can be assigned
+    @property
+    def _result(self) -> _T | None: ...
+    @property
+    def _exception(self) -> BaseException | None: ...
+    @property
+    def _callbacks(self) -> list[tuple[Callable[[Self], Any], Context]]: ...
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop: ...
+    @property
+    def _source_traceback(self) -> StackSummary | None: ...
+    @property
+    def _log_traceback(self) -> bool: ...
+    @_log_traceback.setter
+    def _log_traceback(self, val: Literal[False], /) -> None: ...
+
+# The two bases do not meet natively; and the variable is covariant as asyncio.Task's is, because `set_result`
+# is refused.
+@disjoint_base
+class Task(Future[_T_co], asyncio.Task[_T_co], Generic[_T_co]):  # type: ignore[type-var,misc]
+    """A coroutine that the loop runs; asyncio's task, natively.
+
+    Source: https://docs.python.org/3/library/asyncio-task.html#asyncio.Task
+    """
+
+    def __init__(
+        self,
+        coro: Generator[Any, None, _T_co] | Coroutine[Any, Any, _T_co],
+        *,
+        loop: asyncio.AbstractEventLoop | None = None,
+        name: object = None,
+        context: Context | None = None,
+        eager_start: bool = False,
+    ) -> None: ...
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Have the next step throw `CancelledError` into the coroutine; return False if the task is done."""
+
+    def cancelling(self) -> int:
+        """Return how many requests to cancel were not taken back."""
+
+    def uncancel(self) -> int:
+        """Take one request to cancel back; return how many are left."""
+
+    def get_name(self) -> str:
+        """Return the name, made from a number unless one was given."""
+
+    def set_name(self, value: object, /) -> None:
+        """Give the task a name; anything that is no string is converted."""
+
+    def get_coro(self) -> Any:
+        """Return the coroutine that the task runs."""
+
+    def get_context(self) -> Context:
+        """Return the context that the task runs in."""
+
+    def get_stack(self, *, limit: int | None = None) -> list[FrameType]:
+        """Return the frames of the coroutine; of a failed task those of its traceback."""
+
+    def print_stack(self, *, limit: int | None = None, file: TextIO | None = None) -> None:
+        """Print the frames of `get_stack` as a traceback is printed."""
+
+    def set_result(self, result: Any, /) -> None:
+        """Refuse: a task's result comes from its coroutine.
+
+        Raises:
+            RuntimeError: always.
+        """
+
+    def set_exception(self, exception: Any, /) -> None:
+        """Refuse: a task's exception comes from its coroutine.
+
+        Raises:
+            RuntimeError: always.
+        """
+
+    def __del__(self) -> None: ...
+    _log_destroy_pending: bool
+    @property
+    def _coro(self) -> Any: ...
+    @property
+    def _fut_waiter(self) -> asyncio.Future[Any] | None: ...
+    @property
+    def _must_cancel(self) -> bool: ...
+    @property
+    def _num_cancels_requested(self) -> int: ...
+
+# The decisions of `maypole.patterns`. Each class keeps one value behind a lock, so that its calls are safe
+# from any thread. `now` is the caller's clock. Nothing here waits; `who` is whatever the caller keeps in the
+# line.
+
+@final
+class Rule:
+    """One rule of a `Limiter`."""
+
+    @staticmethod
+    def bucket(rate: float, burst: float, initial: float | None = None) -> Rule:
+        """A rate per second with a burst, of which `initial` are there at the beginning (None: all).
+
+        Raises:
+            ValueError: for a number that makes no rule.
+        """
+
+    @staticmethod
+    def window(limit: float, per: float) -> Rule:
+        """At most `limit` in any window of `per` seconds.
+
+        Raises:
+            ValueError: for a number that makes no rule.
+        """
+
+@final
+class Limiter(Generic[_Who]):
+    """A rate limit under one rule or several, with a line of whatever waits."""
+
+    def __new__(cls, rules: Sequence[Rule], max_waiting: int | None) -> Self: ...
+    def try_acquire(self, now: float, n: float = 1.0) -> bool:
+        """Take n now if nobody waits and every rule admits it.
+
+        Raises:
+            ValueError: for a weight that can never be granted.
+        """
+
+    def join(
+        self, now: float, n: float, timeout: float | None, who: _Who
+    ) -> tuple[int, Literal["never", "full", "late"] | None, float]:
+        """Stand in line.
+
+        Returns:
+            (ticket, None, 0.0), or (0, why not, seconds until it would be due).
+        """
+
+    def serve(self, now: float) -> tuple[list[_Who], int, float | None]:
+        """Grant to those whose turn it is.
+
+        Returns:
+            They, the instant for `give_back`, and when the next is due (None: nobody waits).
+        """
+
+    def leave(self, ticket: int, late: bool) -> bool:
+        """Step out of the line, late or cancelled; False when this ticket is not in it any more."""
+
+    def give_back(self, now: float, n: float, granted_at: int) -> None:
+        """Give back what was granted at that instant and not used."""
+
+    def pause(self, now: float, seconds: float) -> None:
+        """Grant nothing for so many seconds, or for longer where a pause holds already.
+
+        Raises:
+            ValueError: for a negative or infinite number.
+        """
+
+    def set_rate(self, now: float, rate: float, burst: float | None) -> None:
+        """Go on at another rate per second; None keeps the burst.
+
+        Raises:
+            ValueError: for a number that makes no rule, or a limiter of several rules.
+        """
+
+    def set_window(self, limit: float, per: float) -> None:
+        """Go on with another window.
+
+        Raises:
+            ValueError: for a number that makes no rule, or a limiter of several rules.
+        """
+
+    def refuse_hopeless(self, now: float) -> list[tuple[_Who, float]]:
+        """Take out of the line who cannot be granted in time any more, each with the delay in seconds."""
+
+    def delay(self, now: float, n: float) -> float:
+        """Return the seconds until n would be granted to somebody who joins now."""
+
+    def delay_of(self, now: float, ticket: int) -> float | None:
+        """Return the seconds until it is the turn of a ticket; None when it is not in line."""
+
+    def check_weight(self, n: float) -> None:
+        """Refuse a weight that can never be granted.
+
+        Raises:
+            ValueError: for such a weight.
+        """
+
+    def first(self) -> _Who | None:
+        """Return who is first in line, or None."""
+
+    def outlook(self, now: float | None) -> tuple[float, float, float]:
+        """Say what is there now; None means when the clock was seen last.
+
+        Returns:
+            How many can be granted, the line and a pause apart; seconds until the first in line, or a
+            newcomer, gets one; seconds that the pause still lasts.
+        """
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+
+    @property
+    def most(self) -> float:
+        """The most that can be granted at once."""
+
+    @property
+    def rules(self) -> list[tuple[Literal["bucket", "window"], float, float]]:
+        """The rules: ("bucket", rate per second, burst) or ("window", limit, seconds)."""
+
+    def tally(self) -> tuple[int, int, int]:
+        """Return how many were granted, rejected, cancelled."""
+
+    def waits(self) -> tuple[int, float, float, float, float]:
+        """Return how long the granted waited in line: count, sum, longest, median, 99th percentile."""
+
+@final
+class Gate(Generic[_Who]):
+    """So many places, with a line of whatever waits for each group. Group 0 is everybody."""
+
+    def __new__(cls, limit: int, max_waiting: int | None, shares: Sequence[float]) -> Self: ...
+    def try_acquire(self, n: int = 1, group: int = 0) -> bool:
+        """Take n places now, unless somebody who came before waits for them."""
+
+    def join(self, now: float, n: int, group: int, who: _Who) -> int:
+        """Stand in line; return the ticket, or 0 when the line is full."""
+
+    def leave(self, ticket: int, group: int, late: bool) -> bool:
+        """Step out of the line, late or cancelled; False when this ticket is not in it any more."""
+
+    def release(self, n: int = 1, group: int = 0) -> bool:
+        """Free n places; return whether somebody waits.
+
+        Raises:
+            RuntimeError: when the group does not hold as many.
+        """
+
+    def give_back(self, n: int, group: int) -> bool:
+        """Free n places whose owner was cancelled before it knew of them; return whether somebody waits.
+
+        Raises:
+            RuntimeError: when the group does not hold as many.
+        """
+
+    def serve(self, now: float) -> list[_Who]:
+        """Grant to those whose turn it is; return them."""
+
+    limit: int
+    """The number of places; a smaller one takes effect as places are released."""
+
+    @property
+    def in_use(self) -> int:
+        """How many places are in use."""
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+
+    def group_use(self, group: int) -> tuple[int, int]:
+        """Return how many places a group has in use, and how many are kept for it.
+
+        Raises:
+            IndexError: if there is no such group.
+        """
+
+    def tally(self) -> tuple[int, int, int, int]:
+        """Return how many were granted, rejected, cancelled; and the most that were ever in use."""
+
+    def waits(self) -> tuple[int, float, float, float, float]:
+        """Return how long the granted waited in line: count, sum, longest, median, 99th percentile."""
+
+@final
+class Breaker:
+    """A circuit breaker.
+
+    The settings are those of `maypole.patterns.CircuitBreaker`; `window_calls` or `window_seconds` is given.
+
+    Raises:
+        ValueError: for settings that contradict each other.
+        TypeError: for a setting that does not exist.
+    """
+
+    def __new__(
+        cls,
+        *,
+        seed: int,
+        window_calls: int = ...,
+        window_seconds: float = ...,
+        min_calls: int = ...,
+        failure_rate: float | None = ...,
+        consecutive: int | None = ...,
+        slow_call: float | None = ...,
+        slow_rate: float | None = ...,
+        open_for: float = ...,
+        open_max: float = ...,
+        backoff: float = ...,
+        jitter: float = ...,
+        probes: int = ...,
+        max_concurrent_probes: int = ...,
+        half_open_timeout: float = ...,
+    ) -> Self: ...
+    def admit(self, now: float) -> Lease | None:
+        """Ask to make a call; None when it must not be made, and `blocked` says why."""
+
+    def blocked(self) -> tuple[str, float | None]:
+        """Return which state blocked the last call, and in how many seconds one may pass (None: unknown)."""
+
+    def tick(self, now: float) -> None:
+        """Let time pass: finds calls that hang, and ends half-open."""
+
+    def due(self) -> float | None:
+        """Return when the next call under way becomes slow, or None."""
+
+    def force_open(self, now: float) -> None:
+        """Let nobody through until somebody says otherwise."""
+
+    def force_close(self, now: float) -> None:
+        """Close, with an empty window."""
+
+    def disable(self, now: float) -> None:
+        """Let everybody through and judge nothing."""
+
+    def metrics_only(self, now: float) -> None:
+        """Let everybody through, count, and never trip."""
+
+    def reset(self, now: float) -> None:
+        """Begin anew: closed, and nothing known."""
+
+    @property
+    def state(self) -> str:
+        """The name of the state."""
+
+    @property
+    def generation(self) -> int:
+        """The generation: it grows with each state."""
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds until a call may pass; None where that cannot be known."""
+
+    def window(self) -> tuple[int, int, int]:
+        """Return how many calls are in the window, how many of them failed, how many were slow."""
+
+    def calls(self) -> tuple[int, int, int, int, int, int]:
+        """Return how many were admitted, rejected, succeeded, failed, cancelled, late."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether there are transitions to take."""
+
+    def take_transitions(self) -> list[tuple[str, str, str, float]]:
+        """Return the transitions since this was asked last, each as (from, to, reason, when)."""
+
+@final
+class Lease:
+    """The right to make one call. It ends once: a second end is ignored; dropped, it comes back uncounted."""
+
+    def finish(self, now: float, failed: bool) -> bool:
+        """Say how the call ended; False when the lease had ended before."""
+
+    def give_back(self, now: float) -> bool:
+        """Give the lease back uncounted; False when it had ended before."""
+
+    @property
+    def live(self) -> bool:
+        """Whether the call is still to end."""
+
+@final
+class AdaptiveLimit:
+    """A limit on what is under way that follows what the calls show.
+
+    Raises:
+        ValueError: for an unknown algorithm, for "aimd" without a target, or settings that contradict each
+        other.
+    """
+
+    def __new__(
+        cls,
+        algorithm: Literal["aimd", "gradient", "vegas"],
+        *,
+        target: float | None,
+        probe_every: float,
+        min: int,
+        max: int,
+        initial: int,
+        window: float,
+        min_samples: int,
+    ) -> Self: ...
+    def sample(
+        self, now: float, took: float, in_flight: int, kind: Literal["time", "overload", "drop"]
+    ) -> int | None:
+        """Take in the end of a call; return the limit when it has moved, or None."""
+
+    @property
+    def limit(self) -> int:
+        """The limit now."""
+
+    @property
+    def mean(self) -> float:
+        """The mean time of the calls in the last window, in seconds."""
+
+    @property
+    def baseline(self) -> float | None:
+        """The time of a call without a queue, in seconds; None where the algorithm knows none."""
+
+@final
+class RetryTokens:
+    """A budget for retries over the last ten seconds.
+
+    Raises:
+        ValueError: for a ratio or rate that is negative or not finite.
+    """
+
+    def __new__(cls, ratio: float, min_per_s: float) -> Self: ...
+    def deposit(self, now: float) -> None:
+        """Count a call; not its retries."""
+
+    def try_withdraw(self, now: float) -> bool:
+        """Ask to retry once."""
+
+    def balance(self, now: float) -> float:
+        """Return how many retries are left now."""
+
+    def tally(self) -> tuple[int, int, int]:
+        """Return how many calls are in the window; how many retries were ever allowed, and refused."""
+
+@final
+class Shedder:
+    """Sheds when measured delays stay above a target for an interval, both in seconds.
+
+    Raises:
+        ValueError: for a target or interval that makes no sense.
+    """
+
+    def __new__(cls, target: float, interval: float) -> Self: ...
+    def observe(self, now: float, delay: float) -> bool:
+        """Take in one delay, measured now; return whether new work is to be refused."""
+
+    @property
+    def sheds(self) -> bool:
+        """Whether new work is to be refused."""
+
+    @property
+    def delay(self) -> float:
+        """The delay taken in last, in seconds."""
+
+@final
+class Ready:
+    """An awaitable whose ``await`` returns None at once; one object serves any number of awaits."""
+
+    def __await__(self) -> Generator[Any]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> None: ...
