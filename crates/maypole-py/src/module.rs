@@ -1,5 +1,6 @@
 //! The module object: makes the types in the order of their needs and says how it was built.
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -13,7 +14,9 @@ fn maypole_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     make_types(module).map_err(|Raised| PyErr::fetch(module.py()))?;
     flow::register(module)?;
     module.add_function(wrap_pyfunction!(pending_tasks, module)?)?;
-    module.add_function(wrap_pyfunction!(build_info, module)?)
+    module.add_function(wrap_pyfunction!(build_info, module)?)?;
+    // PyO3 lists only what it added itself; a list without the types above would be wrong, so there is none.
+    module.delattr(intern!(module.py(), "__all__"))
 }
 
 fn make_types(module: &Bound<'_, PyModule>) -> crate::capi::Result<()> {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio.unix_events import SelectorEventLoop as InheritedLoop
-from typing import Literal
+from typing import Any, Literal, cast
 
 from maypole import _maypole
 from maypole.loop.children import ChildrenMixin
@@ -33,7 +33,7 @@ class EventLoop(VirtualTimeMixin, ChildrenMixin, LifecycleMixin, FailureMixin, _
     """
 
     def __init__(self, clock: Clock = "monotonic", task_impl: TaskImpl = "native") -> None:
-        InheritedLoop.__init__(self, NativeSelector(self))
+        InheritedLoop.__init__(self, cast("Any", NativeSelector(self)))
         self._init_children()
         self._init_virtual_time()
         if task_impl == "native":
