@@ -518,6 +518,13 @@ class Limiter(Generic[_Who]):
             ValueError: for a weight that can never be granted.
         """
 
+    def enter(self, now: float, n: float = 1.0) -> bool:
+        """Take n now, as `try_acquire` does, for somebody who joins the line otherwise: a no is not counted.
+
+        Raises:
+            ValueError: for a weight that can never be granted.
+        """
+
     def join(
         self, now: float, n: float, timeout: float | None, who: _Who
     ) -> tuple[int, Literal["never", "full", "late"] | None, float]:
@@ -613,6 +620,9 @@ class Gate(Generic[_Who]):
     def __new__(cls, limit: int, max_waiting: int | None, shares: Sequence[float]) -> Self: ...
     def try_acquire(self, n: int = 1, group: int = 0) -> bool:
         """Take n places now, unless somebody who came before waits for them."""
+
+    def enter(self, n: int = 1, group: int = 0) -> bool:
+        """Take n places now, as `try_acquire` does, for somebody who joins the line otherwise."""
 
     def join(self, now: float, n: int, group: int, who: _Who) -> int:
         """Stand in line; return the ticket, or 0 when the line is full."""

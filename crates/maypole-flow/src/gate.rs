@@ -116,12 +116,18 @@ impl<P> Gate<P> {
 
     /// Take `n` places now, unless somebody who came before waits for them.
     pub fn try_acquire(&mut self, group: Group, n: u64) -> bool {
+        let entered = self.enter(group, n);
+        self.tally.rejected += u64::from(!entered);
+        entered
+    }
+
+    /// Take `n` places now, as [`Gate::try_acquire`] does, for somebody who will join the line otherwise: a no is no
+    /// rejection yet.
+    pub fn enter(&mut self, group: Group, n: u64) -> bool {
         let passes = self.waiting == 0 || self.groups[group.0].line.is_empty() && self.fits_own(group, n);
         let free = passes && self.fits(group, n);
         if free {
             self.take(group, n);
-        } else {
-            self.tally.rejected += 1;
         }
         free
     }

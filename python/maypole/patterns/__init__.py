@@ -60,9 +60,13 @@ if TYPE_CHECKING:
     from maypole.patterns.places import InExecutor as InExecutor
     from maypole.patterns.places import Place as Place
     from maypole.patterns.places import Threads as Threads
+    from maypole.patterns.rate_limit import RateLimit as RateLimit
+    from maypole.patterns.rate_limit import RateLimitStats as RateLimitStats
+    from maypole.patterns.rate_limit import Reservation as Reservation
     from maypole.patterns.scope import TaskScope as TaskScope
     from maypole.patterns.stages import Failure as Failure
     from maypole.patterns.stages import StageStats as StageStats
+    from maypole.patterns.statistics import WaitStats as WaitStats
     from maypole.patterns.streams import DeadLetter as DeadLetter
     from maypole.patterns.streams import PipelineReport as PipelineReport
     from maypole.patterns.streams import Stream as Stream
@@ -100,8 +104,10 @@ _HOMES = {
     "outcome": ("Cancelled", "Err", "Ok", "Outcome", "capture", "outcome_of", "raise_errors", "values"),
     "pipeline": ("Pipeline", "source"),
     "places": ("InExecutor", "Place", "Threads"),
+    "rate_limit": ("RateLimit", "RateLimitStats", "Reservation"),
     "scope": ("TaskScope",),
     "stages": ("Failure", "StageStats"),
+    "statistics": ("WaitStats",),
     "streams": ("DeadLetter", "PipelineReport", "Stream"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -330,8 +330,13 @@ impl Breaker {
 
     /// Give an admission back whose owner vanished, and the clock with it.
     pub fn abandon(&mut self, call: Admission) {
-        let now_ns = self.clock.reading(self.clock.latest_ns());
-        self.give_back(now_ns, call);
+        self.give_back(self.latest_reading_ns(), call);
+    }
+
+    /// What the clock showed when it was seen last, for a question from where there is no clock.
+    #[must_use]
+    pub const fn latest_reading_ns(&self) -> u64 {
+        self.clock.reading(self.clock.latest_ns())
     }
 
     /// Let time pass: finds calls that hang, and ends half-open.

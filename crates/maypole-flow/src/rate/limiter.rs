@@ -120,13 +120,23 @@ impl<P> Limiter<P> {
     /// [`Invalid`] for a weight that is not above 0, is more than can ever be granted, or is no whole number where a
     /// window counts.
     pub fn try_acquire(&mut self, reading_ns: u64, n: f64) -> Result<bool, Invalid> {
+        let entered = self.enter(reading_ns, n)?;
+        self.tally.rejected += u64::from(!entered);
+        Ok(entered)
+    }
+
+    /// Take `n` now, as [`Limiter::try_acquire`] does, for somebody who will join the line otherwise: a no is no
+    /// rejection yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Limiter::try_acquire`].
+    pub fn enter(&mut self, reading_ns: u64, n: f64) -> Result<bool, Invalid> {
         self.check_weight(n)?;
         let now_ns = self.observe(reading_ns);
         let free = self.line.is_empty() && self.due_ns(now_ns, n) <= now_ns;
         if free {
             self.take(now_ns, n);
-        } else {
-            self.tally.rejected += 1;
         }
         Ok(free)
     }
@@ -202,11 +212,16 @@ impl<P> Limiter<P> {
         }
     }
 
-    /// Step out of the line; `None` when this ticket was served or refused already.
-    pub fn leave(&mut self, ticket: Ticket) -> Option<P> {
+    /// Step out of the line; `None` when this ticket was served or refused already. `late` says that it is refused
+    /// for having waited too long; otherwise it was cancelled. Whoever stands behind may be due now.
+    pub fn leave(&mut self, ticket: Ticket, late: bool) -> Option<P> {
         let left = self.line.leave(ticket)?;
         self.left_line(left.n);
-        self.tally.cancelled += 1;
+        if late {
+            self.tally.rejected += 1;
+        } else {
+            self.tally.cancelled += 1;
+        }
         Some(left.who)
     }
 
@@ -308,6 +323,16 @@ impl<P> Limiter<P> {
         self.due_ns(now_ns, n) - now_ns
     }
 
+    /// When the first in line is due, or one unit for a newcomer where nobody waits, in nanoseconds from now.
+    pub fn next_ns(&mut self, reading_ns: u64) -> u64 {
+        let now_ns = self.observe(reading_ns);
+        let n = self
+            .line
+            .first()
+            .map_or(self.most().min(1.0), |(_, first)| first.n);
+        self.due_behind(now_ns, std::iter::empty(), 0.0, n) - now_ns
+    }
+
     /// When it will be the turn of a ticket, in nanoseconds from now; `None` when it is not in line.
     pub fn delay_of_ns(&mut self, reading_ns: u64, ticket: Ticket) -> Option<u64> {
         let now_ns = self.observe(reading_ns);
@@ -362,6 +387,12 @@ impl<P> Limiter<P> {
     pub fn paused_ns(&mut self, reading_ns: u64) -> u64 {
         let now_ns = self.observe(reading_ns);
         self.paused_until_ns.saturating_sub(now_ns)
+    }
+
+    /// What the clock showed when it was seen last, for a question from where there is no clock.
+    #[must_use]
+    pub fn latest_reading_ns(&self) -> u64 {
+        self.clock.map_or(0, |clock| clock.reading(clock.latest_ns()))
     }
 
     /// What happened so far.

@@ -45,6 +45,13 @@ impl PyGate {
         Ok(held(&self.gate).try_acquire(group, n))
     }
 
+    /// Take n places now, as `try_acquire` does, for somebody who joins the line otherwise: a no is not counted.
+    #[pyo3(signature = (n=1, group=0))]
+    fn enter(&self, n: u64, group: usize) -> PyResult<bool> {
+        let group = self.group(group)?;
+        Ok(held(&self.gate).enter(group, n))
+    }
+
     /// Stand in line; returns the ticket, or 0 when the line is full.
     fn join(&self, now: f64, n: u64, group: usize, who: Py<PyAny>) -> PyResult<u64> {
         let group = self.group(group)?;

@@ -51,6 +51,12 @@ impl PyLimiter {
         held(&self.0).try_acquire(deadline_ns(now), n).map_err(refuse)
     }
 
+    /// Take n now, as `try_acquire` does, for somebody who joins the line otherwise: a no is not counted.
+    #[pyo3(signature = (now, n=1.0))]
+    fn enter(&self, now: f64, n: f64) -> PyResult<bool> {
+        held(&self.0).enter(deadline_ns(now), n).map_err(refuse)
+    }
+
     /// Stand in line. Returns (ticket, None, 0.0), or (0, "never" | "full" | "late", seconds until it would be due).
     fn join(
         &self,
@@ -76,9 +82,9 @@ impl PyLimiter {
         (granted, served.at_ns, served.due_ns.map(seconds))
     }
 
-    /// Step out of the line; False when this ticket is not in it any more.
-    fn leave(&self, ticket: u64) -> bool {
-        let left = held(&self.0).leave(Ticket(ticket));
+    /// Step out of the line, late or cancelled; False when this ticket is not in it any more.
+    fn leave(&self, ticket: u64, late: bool) -> bool {
+        let left = held(&self.0).leave(Ticket(ticket), late);
         left.is_some()
     }
 
@@ -137,14 +143,17 @@ impl PyLimiter {
         held(&self.0).first().map(|who| who.clone_ref(py))
     }
 
-    /// How many can be granted now, the line and a pause apart.
-    fn level(&self, now: f64) -> f64 {
-        held(&self.0).level(deadline_ns(now))
-    }
-
-    /// Seconds that the pause still lasts.
-    fn paused(&self, now: f64) -> f64 {
-        seconds(held(&self.0).paused_ns(deadline_ns(now)))
+    /// What is there now (None: when the clock was seen last): how many can be granted, the line and a pause apart;
+    /// seconds until the first in line, or a newcomer, gets one; seconds that the pause still lasts.
+    fn outlook(&self, now: Option<f64>) -> (f64, f64, f64) {
+        let mut limiter = held(&self.0);
+        let now_ns = now.map_or_else(|| limiter.latest_reading_ns(), deadline_ns);
+        let next_ns = limiter.next_ns(now_ns);
+        (
+            limiter.level(now_ns),
+            seconds(next_ns),
+            seconds(limiter.paused_ns(now_ns)),
+        )
     }
 
     /// How many wait.

@@ -1,0 +1,75 @@
+"""A task's turn: it waits in its own loop, whichever thread says that it may go on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def now() -> float:
+    """Return the time of the running loop; without one, that of the clock which real loops have."""
+    loop = asyncio._get_running_loop()
+    return time.monotonic() if loop is None else loop.time()
+
+
+class Turn:
+    """One who waits: a future of its loop, and what was decided about it.
+
+    A grant and the end of the wait may come from two threads at once. The first of them decides: a task that
+    is cancelled gives back what it was granted before, and what comes after is not granted.
+
+    Attributes:
+        n: the weight.
+        since: when the wait began, on the loop's clock.
+    """
+
+    __slots__ = ("_fate", "future", "loop", "n", "since")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, n: float) -> None:
+        self.loop = loop
+        self.n = n
+        self.since = loop.time()
+        self.future: asyncio.Future[None] = loop.create_future()
+        self._fate: dict[str, int | None] = {}  # its setdefault is one step for all threads
+
+    @property
+    def granted_at(self) -> int | None:
+        """The instant of the grant, as the decision's clock counts; None when it was not granted."""
+        return self._fate.get("granted_at")
+
+    def grant(self, at: int) -> bool:
+        """Let it go on; False when it has given up, or its loop is closed: the grant must be given back."""
+        return self._fate.setdefault("granted_at", at) is not None and self._in_its_loop(self._go_on, None)
+
+    def give_up(self) -> int | None:
+        """Go on without a grant; returns the instant of one that came before, which must be given back."""
+        return self._fate.setdefault("granted_at", None)
+
+    def refuse(self, error: BaseException) -> None:
+        """Let its wait raise."""
+        self._in_its_loop(self._go_on, error)
+
+    def _go_on(self, error: BaseException | None) -> None:
+        if self.future.done():
+            return  # cancelled: its task gives up
+        if error is None:
+            self.future.set_result(None)
+        else:
+            self.future.set_exception(error)
+            self.future.exception()  # a reservation may never be awaited, and need not be
+
+    def _in_its_loop(
+        self, go_on: Callable[[BaseException | None], None], error: BaseException | None
+    ) -> bool:
+        if asyncio._get_running_loop() is self.loop:
+            go_on(error)
+            return True
+        try:
+            self.loop.call_soon_threadsafe(go_on, error)
+        except RuntimeError:  # closed
+            return False
+        return True
