@@ -14,3 +14,4 @@ mod future;
 mod handle;
 mod module;
 mod task;
+mod transport;

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::capi::{Obj, Raised, names};
-use crate::{asyncio, event_loop, flow, future, handle, task};
+use crate::{asyncio, event_loop, flow, future, handle, task, transport};
 
 /// The native half of maypole: loop, handles, and the pure state machines for Python.
 #[pymodule(gil_used = true)]
@@ -27,11 +27,13 @@ fn make_types(module: &Bound<'_, PyModule>) -> crate::capi::Result<()> {
     handle::init()?;
     future::init()?;
     task::init()?;
+    transport::init()?;
     event_loop::init()?;
     for register in [
         handle::register,
         future::register,
         task::register,
+        transport::register,
         event_loop::register,
     ] {
         register(module)?;

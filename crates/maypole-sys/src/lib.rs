@@ -19,6 +19,7 @@ mod epoll;
 pub mod net;
 mod poller;
 mod signal;
+pub mod stream;
 mod wake;
 
 pub use clock::{StampClock, StampSource, monotonic_ns, stamp};

@@ -7,6 +7,7 @@ from typing import Any, Literal, cast
 
 from maypole import _maypole
 from maypole.loop.children import ChildrenMixin
+from maypole.loop.connections import ConnectionsMixin
 from maypole.loop.failure import FailureMixin
 from maypole.loop.lifecycle import LifecycleMixin
 from maypole.loop.selector import NativeSelector
@@ -17,11 +18,19 @@ Clock = Literal["monotonic", "virtual"]
 TaskImpl = Literal["native", "c"]
 
 
-class EventLoop(VirtualTimeMixin, ChildrenMixin, LifecycleMixin, FailureMixin, _maypole.Loop, InheritedLoop):
+class EventLoop(
+    VirtualTimeMixin,
+    ChildrenMixin,
+    ConnectionsMixin,
+    LifecycleMixin,
+    FailureMixin,
+    _maypole.Loop,
+    InheritedLoop,
+):
     """An asyncio event loop whose queue, timers and poller are native.
 
-    Everything that asyncio documents for its loop on Unix works: what is not replaced natively is inherited from
-    ``asyncio.SelectorEventLoop``.
+    Everything that asyncio documents for its loop on Unix works: what is not replaced natively is inherited
+    from ``asyncio.SelectorEventLoop``.
 
     Args:
         clock: "monotonic", or "virtual" for time that jumps to the next timer when nothing is ready.

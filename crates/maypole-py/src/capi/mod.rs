@@ -9,6 +9,7 @@
 //! * [`error`]: raising, taking and restoring Python exceptions; [`Raised`] is the error type of the crate.
 //! * [`field`]: a reference inside the memory of an object.
 //! * [`class`]: building heap types and the trampolines through which Python enters Rust.
+//! * [`class_cache`]: a quick check of classes that Python code subclasses.
 //! * [`args`]: reading the arguments of a fast call.
 //! * [`names`]: interned strings.
 //! * [`cell`]: process-wide values protected by the interpreter lock.
@@ -23,6 +24,7 @@ pub(crate) mod args;
 pub(crate) mod call;
 pub(crate) mod cell;
 pub(crate) mod class;
+pub(crate) mod class_cache;
 pub(crate) mod error;
 pub(crate) mod field;
 pub(crate) mod member;

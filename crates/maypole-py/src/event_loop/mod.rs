@@ -34,6 +34,7 @@ use pyo3::ffi;
 
 use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, enter, fast, getter, noargs, setter};
+use crate::capi::class_cache::ClassCache;
 use crate::capi::error::{check, value_error};
 use crate::capi::pool::Pool;
 use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, names};
@@ -96,6 +97,10 @@ pub(crate) struct LoopObject {
     task_factory: Field,
     /// asyncio's dictionary of current tasks has an entry for this loop.
     task_entered: Cell<bool>,
+    /// Where the bytes of a read land before they become an object; made at the first read.
+    pub(crate) read_buffer: RefCell<Vec<u8>>,
+    /// Transports that have to send at the end of the turn.
+    to_flush: RefCell<Vec<Owned>>,
     /// Memory of dead handles, futures and tasks.
     pub(crate) pools: Pools,
     closed: Cell<bool>,
@@ -114,28 +119,7 @@ unsafe impl Native for LoopObject {}
 
 static TYPE: GilOnce<Owned> = GilOnce::new();
 
-/// The last class that was found to be a loop's. A class that dies may leave its address to another one, so it is kept alive.
-struct LastClass(Cell<*mut ffi::PyTypeObject>);
-
-static LAST_CLASS: GilOnce<LastClass> = GilOnce::new();
-
-impl LastClass {
-    #[inline(always)]
-    fn get(&self) -> *mut ffi::PyTypeObject {
-        self.0.get()
-    }
-
-    #[cold]
-    fn set(&self, class: *mut ffi::PyTypeObject) {
-        // SAFETY: a live type gains a reference.
-        unsafe { ffi::Py_INCREF(class.cast()) };
-        let old = self.0.replace(class);
-        if !old.is_null() {
-            // SAFETY: the reference that was taken when it was stored.
-            unsafe { ffi::Py_DECREF(old.cast()) };
-        }
-    }
-}
+static CLASS_CACHE: GilOnce<ClassCache> = GilOnce::new();
 
 const DOC: &std::ffi::CStr =
     c"Loop(clock='monotonic', task_impl='native')\n--\n\nThe native half of maypole.EventLoop: queue, timers, poller.";
@@ -152,7 +136,7 @@ pub(crate) fn init() -> Result<()> {
         .slot(ffi::Py_tp_clear, clear as *mut c_void)
         .slot(ffi::Py_tp_setattro, state::set_attribute as *mut c_void);
     TYPE.set(with_fields(with_methods(class)).build(None)?);
-    LAST_CLASS.set(LastClass(Cell::new(std::ptr::null_mut())));
+    CLASS_CACHE.set(ClassCache::new());
     Ok(())
 }
 
@@ -339,15 +323,10 @@ impl LoopObject {
     /// The loop behind a Python object, if it is one of ours.
     #[inline(always)]
     pub(crate) fn downcast(object: &Obj) -> Option<&LoopObject> {
-        let class = object.type_ptr();
-        // Nearly every loop of a process is of one class: the one that was seen last.
-        if LAST_CLASS.get().get() != class {
-            if !object.is_instance_of(TYPE.get().as_ptr().cast()) {
-                return None;
-            }
-            LAST_CLASS.get().set(class);
+        if !CLASS_CACHE.get().is_instance(object, TYPE.get()) {
+            return None;
         }
-        // SAFETY: the type, or a subclass that is the same one as last time, was checked.
+        // SAFETY: the type was just checked.
         Some(unsafe { LoopObject::of(object.as_ptr()) })
     }
 
@@ -376,6 +355,8 @@ impl LoopObject {
             plain_tasks: Cell::new(false),
             task_factory: Field::empty(),
             task_entered: Cell::new(false),
+            read_buffer: RefCell::new(Vec::new()),
+            to_flush: RefCell::new(Vec::new()),
             pools: Pools::new(),
             closed: Cell::new(false),
             stopping: Cell::new(false),
@@ -390,6 +371,7 @@ impl LoopObject {
     fn drain(&self) -> Vec<Owned> {
         let mut all = self.turn.borrow_mut().drain();
         all.extend(self.sources.borrow_mut().drain());
+        all.append(&mut self.to_flush.borrow_mut());
         all
     }
 
@@ -398,6 +380,9 @@ impl LoopObject {
             visitor.visit(item)?;
         }
         for item in self.sources.borrow().iter() {
+            visitor.visit(item)?;
+        }
+        for item in self.to_flush.borrow().iter() {
             visitor.visit(item)?;
         }
         visitor.visit_opt(self.task_factory.peek())
@@ -511,6 +496,8 @@ unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
             std::ptr::drop_in_place(&raw mut (*place).reactor);
             std::ptr::drop_in_place(&raw mut (*place).events);
             std::ptr::drop_in_place(&raw mut (*place).clock);
+            std::ptr::drop_in_place(&raw mut (*place).read_buffer);
+            std::ptr::drop_in_place(&raw mut (*place).to_flush);
             std::ptr::drop_in_place(&raw mut (*place).pools);
         }
         Ok(())

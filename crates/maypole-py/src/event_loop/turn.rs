@@ -11,6 +11,7 @@ use crate::capi::error::{check, restore, take};
 use crate::capi::object::none;
 use crate::capi::{Obj, Owned, Result, names};
 use crate::task::{self, TaskObject, registry};
+use crate::transport::StreamFields;
 use crate::{asyncio, handle};
 
 /// `_run_turns()`: turns until `stop()`, or until something that ends the program leaves a callback.
@@ -33,10 +34,13 @@ pub(super) fn run_once(this: &LoopObject) -> Result<Owned> {
 
 fn one_turn(this: &LoopObject) -> Result<()> {
     this.turns.set(this.turns.get() + 1);
+    // What was written while the loop did not run must not wait for the first event.
+    this.flush_transports()?;
     this.wait_for_work()?;
     let now_ns = this.turn_now_ns()?;
     this.turn.borrow_mut().begin(now_ns);
     run_batch(this)?;
+    this.flush_transports()?;
     // Python code runs signal handlers by itself; a batch of native callbacks would not.
     // SAFETY: the lock is held and no exception is set.
     check(unsafe { ffi::PyErr_CheckSignals() })
@@ -86,6 +90,9 @@ fn run_item(this: &LoopObject, item: &Obj) -> Result<()> {
     }
     let types = handle::types();
     if !types.is_own(item) {
+        if let Some(transport) = StreamFields::downcast(item) {
+            return transport.run(item);
+        }
         return match TaskObject::downcast(item) {
             Some(task) => step_task(this, task),
             None => run_slowly(this, item),

@@ -15,6 +15,7 @@ use crate::capi::error::{check, os_error, runtime_error};
 use crate::capi::object::none;
 use crate::capi::{Owned, Result};
 use crate::handle;
+use crate::transport::{READABLE, StreamFields, WRITABLE};
 
 /// The key under which the poller reports the wake-up.
 const WAKE_KEY: u64 = u64::MAX;
@@ -139,11 +140,19 @@ impl LoopObject {
             }
             let key = Key::from_bits(event.key_bits);
             let (reader, writer) = sources.ready(key, event.readable, event.writable);
-            for item in [reader, writer].into_iter().flatten() {
-                if handle::is_cancelled(item) {
-                    cancelled.push(key);
-                } else {
-                    turn.enqueue(item.clone());
+            for (item, bit) in [(reader, READABLE), (writer, WRITABLE)] {
+                let Some(item) = item else { continue };
+                if handle::types().is_own(item) {
+                    if handle::is_cancelled(item) {
+                        cancelled.push(key);
+                    } else {
+                        turn.enqueue(item.clone());
+                    }
+                } else if let Some(transport) = StreamFields::downcast(item) {
+                    // Queued once, whatever is reported about it.
+                    if transport.ready.replace(transport.ready.get() | bit) == 0 {
+                        turn.enqueue(item.clone());
+                    }
                 }
             }
         }

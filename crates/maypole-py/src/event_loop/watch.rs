@@ -13,6 +13,7 @@ use crate::capi::error::{os_error, value_error};
 use crate::capi::object::boolean;
 use crate::capi::{Args, Obj, Owned, Raised, Result};
 use crate::handle::{self, Parts};
+use crate::transport::StreamFields;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
@@ -124,6 +125,84 @@ fn ignore_gone(error: std::io::Error) -> std::io::Result<()> {
 }
 
 impl LoopObject {
+    /// Lets the poller report to a transport when its descriptor can be read.
+    pub(crate) fn watch_reading(&self, fd: RawFd, transport: Owned) -> Result<()> {
+        self.watch(fd, transport, Side::Read)
+    }
+
+    /// Lets the poller report to a transport when its descriptor takes bytes.
+    pub(crate) fn watch_writing(&self, fd: RawFd, transport: Owned) -> Result<()> {
+        self.watch(fd, transport, Side::Write)
+    }
+
+    pub(crate) fn unwatch_reading(&self, fd: RawFd) -> Result<()> {
+        self.unwatch(fd, Side::Read)
+    }
+
+    pub(crate) fn unwatch_writing(&self, fd: RawFd) -> Result<()> {
+        self.unwatch(fd, Side::Write)
+    }
+
+    fn watch(&self, fd: RawFd, item: Owned, side: Side) -> Result<()> {
+        self.check_open()?;
+        let registration = {
+            let mut sources = self.sources.borrow_mut();
+            match side {
+                Side::Read => sources.set_reader(fd, item),
+                Side::Write => sources.set_writer(fd, item),
+            }
+        };
+        if let Err(raised) = apply(self, fd, registration.key, registration.change) {
+            drop(take(self, fd, side));
+            return Err(raised);
+        }
+        drop(registration.replaced);
+        Ok(())
+    }
+
+    fn unwatch(&self, fd: RawFd, side: Side) -> Result<()> {
+        if self.closed.get() {
+            return Ok(());
+        }
+        match take(self, fd, side) {
+            Some((_item, key, change)) => apply(self, fd, key, change),
+            None => Ok(()),
+        }
+    }
+
+    /// Has a transport send at the end of the turn.
+    pub(crate) fn flush_later(&self, transport: Owned) {
+        self.to_flush.borrow_mut().push(transport);
+    }
+
+    /// Lets the transports send what this turn has written.
+    ///
+    /// # Errors
+    /// Only what ends the program; the transports after that one send in the next turn.
+    #[inline]
+    pub(super) fn flush_transports(&self) -> Result<()> {
+        if self.to_flush.borrow().is_empty() {
+            Ok(())
+        } else {
+            self.flush_each()
+        }
+    }
+
+    fn flush_each(&self) -> Result<()> {
+        let mut transports = std::mem::take(&mut *self.to_flush.borrow_mut()).into_iter();
+        for transport in &mut transports {
+            let Some(fields) = StreamFields::downcast(&transport) else {
+                continue;
+            };
+            if let Err(raised) = fields.flush_turn(&transport) {
+                let pending = crate::capi::error::take();
+                self.to_flush.borrow_mut().extend(&mut transports);
+                return Err(pending.map_or(raised, crate::capi::error::restore));
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the cancelled handles of one source: somebody cancelled a reader's handle instead of removing the reader.
     #[cold]
     pub(super) fn drop_cancelled(&self, key: Key) -> Result<()> {
@@ -137,7 +216,7 @@ impl LoopObject {
                 } else {
                     sources.writer(fd)
                 };
-                item.is_some_and(|item| handle::is_cancelled(item))
+                item.is_some_and(|item| handle::types().is_own(item) && handle::is_cancelled(item))
             };
             if cancelled && let Some((_, key, change)) = take(self, fd, side) {
                 apply(self, fd, key, change)?;

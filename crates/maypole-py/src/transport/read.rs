@@ -1,0 +1,211 @@
+//! From the descriptor to the protocol.
+//!
+//! Source: `asyncio.selector_events._SelectorSocketTransport._read_ready`, whose order of checks and texts this follows.
+
+use std::io::ErrorKind;
+
+use pyo3::ffi;
+
+use super::stream::{READABLE, StreamFields, WRITABLE};
+use super::write;
+use crate::asyncio;
+use crate::capi::error::{check, current_ends_program, os_error, runtime_error, take};
+use crate::capi::object::{boolean, none};
+use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
+
+/// How much one read takes at most, as in asyncio. The loop has one buffer of this size for all its transports.
+const READ_MAX: usize = 256 * 1024;
+
+impl StreamFields {
+    /// Looks at what the poller reported about the transport; called by the turn.
+    ///
+    /// # Errors
+    /// Only what ends the program.
+    #[inline]
+    pub(crate) fn run(&self, transport: &Obj) -> Result<()> {
+        let ready = self.ready.replace(0);
+        if ready & READABLE != 0 && !self.paused.get() && !self.closing.get() && self.conn_lost.get() == 0 {
+            read_ready(transport, self)?;
+        }
+        if ready & WRITABLE != 0 && self.watches_writing.get() {
+            write::write_ready(transport, self)?;
+        }
+        Ok(())
+    }
+}
+
+fn read_ready(transport: &Obj, fields: &StreamFields) -> Result<()> {
+    if fields.buffered.get() {
+        return read_into_buffer(transport, fields);
+    }
+    let received = {
+        let event_loop = fields.event_loop()?;
+        let mut buffer = event_loop.read_buffer.borrow_mut();
+        buffer.resize(READ_MAX, 0);
+        match maypole_sys::stream::recv(fields.fd.get(), &mut buffer) {
+            Ok(0) => Ok(None),
+            Ok(size) => bytes(&buffer[..size]).map(Some),
+            Err(error) => Err(os_error_unless_later(&error)),
+        }
+    };
+    match received {
+        Ok(Some(data)) => call_protocol(transport, fields, "data_received", |protocol| {
+            protocol.call_method(&names::get().data_received, &[&data])
+        })
+        .map(drop),
+        Ok(None) => end_of_file(transport, fields),
+        Err(Later::Yes) => Ok(()),
+        Err(Later::No(Raised)) => fatal(transport, "Fatal read error on socket transport"),
+    }
+}
+
+/// Whether a failed read is simply to be tried again when the poller says so.
+enum Later {
+    Yes,
+    No(Raised),
+}
+
+impl From<Raised> for Later {
+    fn from(raised: Raised) -> Later {
+        Later::No(raised)
+    }
+}
+
+fn os_error_unless_later(error: &std::io::Error) -> Later {
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::Interrupted => Later::Yes,
+        _ => Later::No(os_error(error)),
+    }
+}
+
+fn bytes(data: &[u8]) -> std::result::Result<Owned, Later> {
+    let size = data.len() as ffi::Py_ssize_t;
+    // SAFETY: pointer and size describe the slice.
+    Ok(unsafe { Owned::steal(ffi::PyBytes_FromStringAndSize(data.as_ptr().cast(), size)) }?)
+}
+
+/// Reads straight into the protocol's own buffer.
+fn read_into_buffer(transport: &Obj, fields: &StreamFields) -> Result<()> {
+    let buffer = call_protocol(transport, fields, "get_buffer", |protocol| {
+        let buffer = protocol.call_method(&names::get().get_buffer, &[&*call::integer(-1)?])?;
+        WritableBuffer::new(&buffer)
+    })?;
+    let Some(mut buffer) = buffer else { return Ok(()) };
+    if fields.conn_lost.get() > 0 {
+        return Ok(());
+    }
+    let received = maypole_sys::stream::recv(fields.fd.get(), buffer.memory());
+    drop(buffer);
+    match received.map_err(|error| os_error_unless_later(&error)) {
+        Ok(0) => end_of_file(transport, fields),
+        Ok(size) => call_protocol(transport, fields, "buffer_updated", |protocol| {
+            protocol.call_method(&names::get().buffer_updated, &[&*call::integer(size as i64)?])
+        })
+        .map(drop),
+        Err(Later::Yes) => Ok(()),
+        Err(Later::No(Raised)) => fatal(transport, "Fatal read error on socket transport"),
+    }
+}
+
+/// The memory of a protocol's buffer, held for one read.
+struct WritableBuffer(ffi::Py_buffer);
+
+impl WritableBuffer {
+    fn new(object: &Obj) -> Result<WritableBuffer> {
+        let mut view = ffi::Py_buffer::new();
+        // SAFETY: a live object and a place for the view; the call raises for what is no writable buffer.
+        check(unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut view, ffi::PyBUF_WRITABLE) })?;
+        let view = WritableBuffer(view);
+        if view.0.len == 0 {
+            return Err(runtime_error("get_buffer() returned an empty buffer"));
+        }
+        Ok(view)
+    }
+
+    fn memory(&mut self) -> &mut [u8] {
+        // SAFETY: the view holds `len` writable bytes until it is released, and the exporter may not move them meanwhile.
+        unsafe { std::slice::from_raw_parts_mut(self.0.buf.cast(), self.0.len as usize) }
+    }
+}
+
+impl Drop for WritableBuffer {
+    fn drop(&mut self) {
+        // SAFETY: filled by `new`, released once.
+        unsafe { ffi::PyBuffer_Release(&raw mut self.0) };
+    }
+}
+
+/// The peer sends no more: the protocol decides whether the transport stays open for writing.
+fn end_of_file(transport: &Obj, fields: &StreamFields) -> Result<()> {
+    let keep_open = call_protocol(transport, fields, "eof_received", |protocol| {
+        protocol.call_method(&names::get().eof_received, &[])?.truthy()
+    })?;
+    match keep_open {
+        // The descriptor stays readable at its end: watching it on would be a busy loop.
+        Some(true) => fields.event_loop()?.unwatch_reading(fields.fd.get()),
+        Some(false) => transport.call_method(&names::get().close, &[]).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Calls a method of the protocol in the connection's context; its exception ends the connection.
+///
+/// Returns `None` when it raised.
+fn call_protocol<R>(
+    transport: &Obj,
+    fields: &StreamFields,
+    method: &str,
+    body: impl FnOnce(&Obj) -> Result<R>,
+) -> Result<Option<R>> {
+    let (Some(protocol), Some(context)) = (fields.protocol.get(), fields.context.get()) else {
+        return Ok(None);
+    };
+    match asyncio::run_in_context(&context, || body(&protocol)) {
+        Ok(value) => Ok(Some(value)),
+        Err(Raised) => {
+            fatal(
+                transport,
+                &format!("Fatal error: protocol.{method}() call failed."),
+            )?;
+            Ok(None)
+        }
+    }
+}
+
+/// `transport._fatal_error(exception, message)` for the current exception, unless that ends the program.
+#[cold]
+pub(super) fn fatal(transport: &Obj, message: &str) -> Result<()> {
+    if current_ends_program() {
+        return Err(Raised);
+    }
+    let Some(exception) = take() else { return Ok(()) };
+    transport
+        .call_method(&names::get().fatal_error, &[&exception, &*call::text(message)?])
+        .map(drop)
+}
+
+/// `_start_reading()`: after `connection_made`, unless that paused or closed the transport.
+pub(super) fn start(this: &Obj, fields: &StreamFields, _: Args<'_>) -> Result<Owned> {
+    if !fields.closing.get() && !fields.paused.get() && !fields.event_loop.is_empty() {
+        fields.event_loop()?.watch_reading(fields.fd.get(), this.own())?;
+    }
+    Ok(none())
+}
+
+pub(super) fn is_reading(_: &Obj, fields: &StreamFields, _: Args<'_>) -> Result<Owned> {
+    Ok(boolean(!fields.closing.get() && !fields.paused.get()))
+}
+
+pub(super) fn pause(_: &Obj, fields: &StreamFields, _: Args<'_>) -> Result<Owned> {
+    if !fields.closing.get() && !fields.paused.replace(true) {
+        fields.event_loop()?.unwatch_reading(fields.fd.get())?;
+    }
+    Ok(none())
+}
+
+pub(super) fn resume(this: &Obj, fields: &StreamFields, _: Args<'_>) -> Result<Owned> {
+    if !fields.closing.get() && fields.paused.replace(false) {
+        fields.event_loop()?.watch_reading(fields.fd.get(), this.own())?;
+    }
+    Ok(none())
+}
