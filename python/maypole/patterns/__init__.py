@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from maypole.patterns.background import Background as Background
+    from maypole.patterns.bulkhead import Bulkhead as Bulkhead
+    from maypole.patterns.bulkhead import BulkheadStats as BulkheadStats
     from maypole.patterns.channel_state import ChannelStats as ChannelStats
     from maypole.patterns.channel_state import Overflow as Overflow
     from maypole.patterns.channels import Receiver as Receiver
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
     from maypole.patterns.events import PatternEvent as PatternEvent
     from maypole.patterns.jobs import Job as Job
     from maypole.patterns.jobs import JobStats as JobStats
+    from maypole.patterns.keyed import Keyed as Keyed
+    from maypole.patterns.keyed import KeyedStats as KeyedStats
+    from maypole.patterns.lease import Lease as Lease
     from maypole.patterns.mapping import amap as amap
     from maypole.patterns.outcome import Cancelled as Cancelled
     from maypole.patterns.outcome import Err as Err
@@ -60,6 +65,8 @@ if TYPE_CHECKING:
     from maypole.patterns.places import InExecutor as InExecutor
     from maypole.patterns.places import Place as Place
     from maypole.patterns.places import Threads as Threads
+    from maypole.patterns.pool import Pool as Pool
+    from maypole.patterns.pool import PoolStats as PoolStats
     from maypole.patterns.rate_limit import RateLimit as RateLimit
     from maypole.patterns.rate_limit import RateLimitStats as RateLimitStats
     from maypole.patterns.rate_limit import Reservation as Reservation
@@ -70,10 +77,14 @@ if TYPE_CHECKING:
     from maypole.patterns.streams import DeadLetter as DeadLetter
     from maypole.patterns.streams import PipelineReport as PipelineReport
     from maypole.patterns.streams import Stream as Stream
+    from maypole.patterns.throttle import Debounced as Debounced
+    from maypole.patterns.throttle import debounce as debounce
+    from maypole.patterns.throttle import throttle as throttle
 
 # Which module of this package holds each name; the import, dir() and the star import follow this list.
 _HOMES = {
     "background": ("Background",),
+    "bulkhead": ("Bulkhead", "BulkheadStats"),
     "channel_state": ("ChannelStats", "Overflow"),
     "channels": ("Receiver", "Sender", "channel"),
     "deadline": ("Deadline", "finally_within"),
@@ -100,15 +111,19 @@ _HOMES = {
     ),
     "events": ("PatternEvent",),
     "jobs": ("Job", "JobStats"),
+    "keyed": ("Keyed", "KeyedStats"),
+    "lease": ("Lease",),
     "mapping": ("amap",),
     "outcome": ("Cancelled", "Err", "Ok", "Outcome", "capture", "outcome_of", "raise_errors", "values"),
     "pipeline": ("Pipeline", "source"),
     "places": ("InExecutor", "Place", "Threads"),
+    "pool": ("Pool", "PoolStats"),
     "rate_limit": ("RateLimit", "RateLimitStats", "Reservation"),
     "scope": ("TaskScope",),
     "stages": ("Failure", "StageStats"),
     "statistics": ("WaitStats",),
     "streams": ("DeadLetter", "PipelineReport", "Stream"),
+    "throttle": ("Debounced", "debounce", "throttle"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME)
