@@ -16,7 +16,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from maypole.patterns.adaptive import Adaptive as Adaptive
+    from maypole.patterns.adaptive import AdaptiveStats as AdaptiveStats
+    from maypole.patterns.adaptive import Slot as Slot
     from maypole.patterns.background import Background as Background
+    from maypole.patterns.breaker import BreakerSnapshot as BreakerSnapshot
+    from maypole.patterns.breaker import BreakerState as BreakerState
+    from maypole.patterns.breaker import CircuitBreaker as CircuitBreaker
+    from maypole.patterns.breaker import Count as Count
+    from maypole.patterns.breaker import Permit as Permit
+    from maypole.patterns.breaker import Time as Time
     from maypole.patterns.bulkhead import Bulkhead as Bulkhead
     from maypole.patterns.bulkhead import BulkheadStats as BulkheadStats
     from maypole.patterns.channel_state import ChannelStats as ChannelStats
@@ -50,7 +59,11 @@ if TYPE_CHECKING:
     from maypole.patterns.jobs import JobStats as JobStats
     from maypole.patterns.keyed import Keyed as Keyed
     from maypole.patterns.keyed import KeyedStats as KeyedStats
+    from maypole.patterns.keyed_lock import KeyedLock as KeyedLock
+    from maypole.patterns.keyed_lock import KeyedLockStats as KeyedLockStats
     from maypole.patterns.lease import Lease as Lease
+    from maypole.patterns.load_shed import LoadShedder as LoadShedder
+    from maypole.patterns.load_shed import LoadShedderStats as LoadShedderStats
     from maypole.patterns.mapping import amap as amap
     from maypole.patterns.outcome import Cancelled as Cancelled
     from maypole.patterns.outcome import Err as Err
@@ -70,7 +83,13 @@ if TYPE_CHECKING:
     from maypole.patterns.rate_limit import RateLimit as RateLimit
     from maypole.patterns.rate_limit import RateLimitStats as RateLimitStats
     from maypole.patterns.rate_limit import Reservation as Reservation
+    from maypole.patterns.retry_budget import RetryBudget as RetryBudget
+    from maypole.patterns.retry_budget import RetryBudgetStats as RetryBudgetStats
+    from maypole.patterns.rwlock import RWLock as RWLock
+    from maypole.patterns.rwlock import RWLockStats as RWLockStats
     from maypole.patterns.scope import TaskScope as TaskScope
+    from maypole.patterns.singleflight import SingleFlight as SingleFlight
+    from maypole.patterns.singleflight import SingleFlightStats as SingleFlightStats
     from maypole.patterns.stages import Failure as Failure
     from maypole.patterns.stages import StageStats as StageStats
     from maypole.patterns.statistics import WaitStats as WaitStats
@@ -83,7 +102,9 @@ if TYPE_CHECKING:
 
 # Which module of this package holds each name; the import, dir() and the star import follow this list.
 _HOMES = {
+    "adaptive": ("Adaptive", "AdaptiveStats", "Slot"),
     "background": ("Background",),
+    "breaker": ("BreakerSnapshot", "BreakerState", "CircuitBreaker", "Count", "Permit", "Time"),
     "bulkhead": ("Bulkhead", "BulkheadStats"),
     "channel_state": ("ChannelStats", "Overflow"),
     "channels": ("Receiver", "Sender", "channel"),
@@ -112,14 +133,19 @@ _HOMES = {
     "events": ("PatternEvent",),
     "jobs": ("Job", "JobStats"),
     "keyed": ("Keyed", "KeyedStats"),
+    "keyed_lock": ("KeyedLock", "KeyedLockStats"),
     "lease": ("Lease",),
+    "load_shed": ("LoadShedder", "LoadShedderStats"),
     "mapping": ("amap",),
     "outcome": ("Cancelled", "Err", "Ok", "Outcome", "capture", "outcome_of", "raise_errors", "values"),
     "pipeline": ("Pipeline", "source"),
     "places": ("InExecutor", "Place", "Threads"),
     "pool": ("Pool", "PoolStats"),
     "rate_limit": ("RateLimit", "RateLimitStats", "Reservation"),
+    "retry_budget": ("RetryBudget", "RetryBudgetStats"),
+    "rwlock": ("RWLock", "RWLockStats"),
     "scope": ("TaskScope",),
+    "singleflight": ("SingleFlight", "SingleFlightStats"),
     "stages": ("Failure", "StageStats"),
     "statistics": ("WaitStats",),
     "streams": ("DeadLetter", "PipelineReport", "Stream"),

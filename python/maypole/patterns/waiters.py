@@ -35,7 +35,7 @@ class Waiters(Generic[T]):
         if max_waiting is not None and max_waiting < 0:
             raise ValueError(f"max_waiting must be 0 or more, got {max_waiting}")
         self._give_back = give_back
-        self._line: OrderedDict[asyncio.Future[T], None] = OrderedDict()
+        self._line: OrderedDict[asyncio.Future[T], object] = OrderedDict()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.name = name
         self.max_waiting = max_waiting
@@ -48,11 +48,12 @@ class Waiters(Generic[T]):
         """Stand in line until a value is handed over; `stand` and `handed` in one."""
         return await self.handed(self.stand(), timeout)
 
-    def stand(self, *, first: bool = False) -> asyncio.Future[T]:
+    def stand(self, *, first: bool = False, tag: object = None) -> asyncio.Future[T]:
         """Take a place in line, which must be awaited with `handed` at once.
 
         Args:
             first: stand at the head of the line: for a task that was served in vain.
+            tag: what `next_tag` says when this place is the first one.
 
         Raises:
             QueueFull: the line is as long as it may be.
@@ -63,7 +64,7 @@ class Waiters(Generic[T]):
         if self.max_waiting is not None and len(self._line) >= self.max_waiting and not first:
             raise QueueFull(f"{self.name}: {len(self._line)} are waiting already", name=self.name)
         place: asyncio.Future[T] = loop.create_future()
-        self._line[place] = None
+        self._line[place] = tag
         if first:
             self._line.move_to_end(place, last=False)
         return place
@@ -93,6 +94,15 @@ class Waiters(Generic[T]):
         finally:
             if timer is not None:
                 timer.cancel()
+
+    def next_tag(self) -> object:
+        """Return the tag of the first who still waits; None if nobody does."""
+        while self._line:
+            place, tag = next(iter(self._line.items()))
+            if not place.done():
+                return tag
+            del self._line[place]
+        return None
 
     def hand(self, value: T) -> bool:
         """Give a value to the first in line; False when nobody is there to take it."""
