@@ -33,6 +33,7 @@ _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Ts = TypeVarTuple("_Ts")
 _Who = TypeVar("_Who")
+_BreakerState = Literal["closed", "open", "half_open", "forced_open", "disabled", "metrics_only"]
 
 @type_check_only
 class _BuildInfo(TypedDict):
@@ -644,8 +645,11 @@ class Gate(Generic[_Who]):
             RuntimeError: when the group does not hold as many.
         """
 
-    def serve(self, now: float) -> list[_Who]:
-        """Grant to those whose turn it is; return them."""
+    def serve(self, now: float) -> list[tuple[_Who, int]]:
+        """Grant to those whose turn it is; return them, each with its group."""
+
+    def reject(self) -> None:
+        """Count a refusal that was decided elsewhere: somebody would not wait at all."""
 
     limit: int
     """The number of places; a smaller one takes effect as places are released."""
@@ -657,6 +661,13 @@ class Gate(Generic[_Who]):
     @property
     def waiting(self) -> int:
         """How many wait."""
+
+    def most(self, group: int) -> int:
+        """Return the most that a group can ever have at once.
+
+        Raises:
+            IndexError: if there is no such group.
+        """
 
     def group_use(self, group: int) -> tuple[int, int]:
         """Return how many places a group has in use, and how many are kept for it.
@@ -692,7 +703,7 @@ class Breaker:
         failure_rate: float | None = ...,
         consecutive: int | None = ...,
         slow_call: float | None = ...,
-        slow_rate: float | None = ...,
+        slow_rate: float = ...,
         open_for: float = ...,
         open_max: float = ...,
         backoff: float = ...,
@@ -704,7 +715,7 @@ class Breaker:
     def admit(self, now: float) -> Lease | None:
         """Ask to make a call; None when it must not be made, and `blocked` says why."""
 
-    def blocked(self) -> tuple[str, float | None]:
+    def blocked(self) -> tuple[_BreakerState, float | None]:
         """Return which state blocked the last call, and in how many seconds one may pass (None: unknown)."""
 
     def tick(self, now: float) -> None:
@@ -729,7 +740,7 @@ class Breaker:
         """Begin anew: closed, and nothing known."""
 
     @property
-    def state(self) -> str:
+    def state(self) -> _BreakerState:
         """The name of the state."""
 
     @property
@@ -750,7 +761,7 @@ class Breaker:
     def changed(self) -> bool:
         """Whether there are transitions to take."""
 
-    def take_transitions(self) -> list[tuple[str, str, str, float]]:
+    def take_transitions(self) -> list[tuple[_BreakerState, _BreakerState, str, float]]:
         """Return the transitions since this was asked last, each as (from, to, reason, when)."""
 
 @final

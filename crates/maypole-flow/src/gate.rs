@@ -58,7 +58,7 @@ struct Places<P> {
 /// let mut granted = Vec::new();
 /// assert!(gate.release(everybody, 1));
 /// gate.serve(0, &mut granted);
-/// assert_eq!(granted, ["a task"]);
+/// assert_eq!(granted, [("a task", everybody)]);
 /// # Ok::<(), maypole_flow::Invalid>(())
 /// ```
 #[derive(Debug)]
@@ -187,8 +187,13 @@ impl<P> Gate<P> {
         held
     }
 
-    /// Grant to those whose turn it is, in order.
-    pub fn serve(&mut self, reading_ns: u64, granted: &mut Vec<P>) {
+    /// Count a refusal that was decided elsewhere: somebody would not wait at all.
+    pub const fn reject(&mut self) {
+        self.tally.rejected += 1;
+    }
+
+    /// Grant to those whose turn it is, in order; each comes with its group.
+    pub fn serve(&mut self, reading_ns: u64, granted: &mut Vec<(P, Group)>) {
         let now_ns = self.clock.observe(reading_ns);
         while let Some(group) = self.next_group() {
             let Some((_, first)) = self.groups[group.0].line.serve() else {
@@ -197,7 +202,7 @@ impl<P> Gate<P> {
             self.waiting -= 1;
             self.take(group, first.n);
             self.waits.record(now_ns - first.since_ns);
-            granted.push(first.who);
+            granted.push((first.who, group));
         }
     }
 
@@ -285,19 +290,25 @@ impl<P> Gate<P> {
         &self.waits
     }
 
+    /// The most that a group can ever have at once: all places but those that are kept for others.
+    #[must_use]
+    pub fn most(&self, group: Group) -> u64 {
+        self.limit - self.kept_from(group, |other| self.reserved(other))
+    }
+
     /// Whether `n` places are free that are not kept for another group.
     fn fits(&self, group: Group, n: u64) -> bool {
-        if self.in_use == 0 {
+        if self.in_use == 0 && n > self.most(group) {
             return true; // a weight above a limit that shrank would wait for ever
         }
-        let kept: u64 = (1..self.groups.len())
-            .filter(|other| *other != group.0)
-            .map(|other| {
-                self.reserved(Group(other))
-                    .saturating_sub(self.groups[other].in_use)
-            })
-            .sum();
+        let unused = |other: Group| self.reserved(other).saturating_sub(self.groups[other.0].in_use);
+        let kept = self.kept_from(group, unused);
         self.in_use.saturating_add(n).saturating_add(kept) <= self.limit
+    }
+
+    fn kept_from(&self, group: Group, kept_for: impl Fn(Group) -> u64) -> u64 {
+        let others = (1..self.groups.len()).filter(|other| *other != group.0);
+        others.map(|other| kept_for(Group(other))).sum()
     }
 
     fn fits_own(&self, group: Group, n: u64) -> bool {

@@ -181,6 +181,17 @@ class RateLimit:
         self._begin(rules, max_waiting, name, on_event)
         return self
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits."""
+        return self._core.waiting > 0
+
+    @property
+    def resting(self) -> bool:
+        """Whether it could be made anew without anybody noticing: it is full, and not paused."""
+        available, _, paused_for = self._core.outlook(now())
+        return not self.busy and paused_for == 0 and available >= self._core.most
+
     def try_acquire(self, n: float = 1) -> bool:
         """Take ``n`` units now if nobody waits and they are there; safe from any thread.
 

@@ -89,11 +89,16 @@ impl PyGate {
         }
     }
 
-    /// Grant to those whose turn it is; returns them.
-    fn serve(&self, now: f64) -> Vec<Py<PyAny>> {
+    /// Grant to those whose turn it is; returns them, each with its group.
+    fn serve(&self, now: f64) -> Vec<(Py<PyAny>, usize)> {
         let mut granted = Vec::new();
         held(&self.gate).serve(deadline_ns(now), &mut granted);
-        granted
+        granted.into_iter().map(|(who, group)| (who, group.0)).collect()
+    }
+
+    /// Count a refusal that was decided elsewhere: somebody would not wait at all.
+    fn reject(&self) {
+        held(&self.gate).reject();
     }
 
     /// The number of places; a smaller one takes effect as places are released.
@@ -117,6 +122,12 @@ impl PyGate {
     #[getter]
     fn waiting(&self) -> usize {
         held(&self.gate).waiting_len()
+    }
+
+    /// The most that a group can ever have at once.
+    fn most(&self, group: usize) -> PyResult<u64> {
+        let group = self.group(group)?;
+        Ok(held(&self.gate).most(group))
     }
 
     /// How many places a group has in use, and how many are kept for it.
