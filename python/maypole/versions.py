@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import _asyncio
 import asyncio
+import gc
+import platform
 import sys
+import weakref
 from asyncio import base_events, format_helpers
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import socket
-    import weakref
     from collections.abc import Callable
 
 
@@ -49,20 +52,26 @@ def set_nodelay(sock: socket.socket) -> None:
     base_events._set_nodelay(sock)  # type: ignore[attr-defined]
 
 
-_SCHEDULED_TASKS = "_scheduled_tasks" if sys.version_info >= (3, 12) else "_all_tasks"
+def scheduled_tasks() -> weakref.WeakSet[asyncio.Task[Any]]:
+    """Return the set of tasks that `asyncio.all_tasks()` reads.
 
+    From 3.14 on asyncio links its own tasks into lists, and the set has tasks of other types only. It has
+    no name in Python then; it is what asyncio's C module refers to.
 
-def scheduled_tasks() -> weakref.WeakSet[asyncio.Task[Any]] | None:
-    """Return the set that `asyncio.all_tasks()` reads; None from 3.14 on, where tasks register themselves."""
-    if sys.version_info >= (3, 14):
-        return None
-    scheduled: weakref.WeakSet[asyncio.Task[Any]] = getattr(asyncio.tasks, _SCHEDULED_TASKS)
-    return scheduled
-
-
-def set_scheduled_tasks(scheduled: weakref.WeakSet[asyncio.Task[Any]]) -> None:
-    """Let `asyncio.all_tasks()` read another set."""
-    setattr(asyncio.tasks, _SCHEDULED_TASKS, scheduled)
+    Raises:
+        RuntimeError: if there is no such set, in a later release of Python.
+    """
+    if sys.version_info < (3, 14):
+        name = "_scheduled_tasks" if sys.version_info >= (3, 12) else "_all_tasks"
+        found: list[weakref.WeakSet[asyncio.Task[Any]]] = [getattr(asyncio.tasks, name)]
+    else:
+        found = [held for held in gc.get_referents(_asyncio) if isinstance(held, weakref.WeakSet)]
+    if len(found) != 1:
+        raise RuntimeError(
+            f"Python {platform.python_version()} keeps asyncio's tasks where maypole does not find them;"
+            " maypole.new_event_loop(task_impl='c') works without"
+        )
+    return found[0]
 
 
 DEFAULT_BY = "an event-loop policy" if sys.version_info < (3, 14) else "replacing asyncio.new_event_loop"

@@ -21,12 +21,12 @@ pub(super) fn report(this: &LoopObject, handle: &Obj) -> Result<()> {
     Ok(())
 }
 
-/// As [`report`], for a step of a native task that failed outside its coroutine.
+/// As [`report`], for a step of a native task that failed outside its coroutine; `None` if it is not known which.
 ///
 /// # Errors
 /// As [`report`].
 #[cold]
-pub(super) fn report_task(this: &LoopObject, task: &Obj) -> Result<()> {
+pub(super) fn report_step(this: &LoopObject, task: Option<&Obj>) -> Result<()> {
     if current_ends_program() {
         return Err(Raised);
     }
@@ -35,7 +35,7 @@ pub(super) fn report_task(this: &LoopObject, task: &Obj) -> Result<()> {
     let entries = [
         ("message", Some(&*message)),
         ("exception", Some(&*exception)),
-        ("task", Some(task)),
+        ("task", task),
     ];
     asyncio::call_exception_handler(this.as_obj(), &entries)
 }

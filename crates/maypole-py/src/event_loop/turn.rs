@@ -10,7 +10,7 @@ use crate::capi::class::Native;
 use crate::capi::error::{check, restore, take};
 use crate::capi::object::none;
 use crate::capi::{Obj, Owned, Result, names};
-use crate::task::{self, TaskObject, registry};
+use crate::task::{self, TaskObject, current};
 use crate::transport::StreamFields;
 use crate::{asyncio, handle};
 
@@ -48,14 +48,12 @@ fn one_turn(this: &LoopObject) -> Result<()> {
 
 fn run_batch(this: &LoopObject) -> Result<()> {
     let outcome = run_items(this);
-    if this.task_entered.replace(false) {
-        let pending = if outcome.is_err() { take() } else { None };
-        registry::leave(this.as_obj())?;
-        if let Some(pending) = pending {
-            return Err(restore(pending));
-        }
+    let pending = if outcome.is_err() { take() } else { None };
+    leave_task(this)?;
+    match pending {
+        Some(pending) => Err(restore(pending)),
+        None => outcome,
     }
-    outcome
 }
 
 fn run_items(this: &LoopObject) -> Result<()> {
@@ -75,19 +73,29 @@ fn run_items(this: &LoopObject) -> Result<()> {
 /// Steps a native task. Between two steps in a row the current task is only overwritten, not taken out.
 #[inline]
 fn step_task(this: &LoopObject, task: &TaskObject) -> Result<()> {
-    registry::enter(this.as_obj(), task.as_obj())?;
+    let entered = current::enter(this.as_obj(), task.as_obj());
     this.task_entered.set(true);
-    match task::step::run(task) {
+    match entered.and_then(|()| task::step::run(task)) {
         Ok(()) => Ok(()),
-        Err(_) => failure::report_task(this, task.as_obj()),
+        Err(_) => failure::report_step(this, Some(task.as_obj())),
+    }
+}
+
+/// Takes the current task out, if one was put in. It fails only where a task has unset the running loop, as in asyncio.
+#[inline]
+fn leave_task(this: &LoopObject) -> Result<()> {
+    if !this.task_entered.replace(false) {
+        return Ok(());
+    }
+    match current::leave(this.as_obj()) {
+        Ok(()) => Ok(()),
+        Err(_) => failure::report_step(this, None),
     }
 }
 
 #[inline]
 fn run_item(this: &LoopObject, item: &Obj) -> Result<()> {
-    if this.task_entered.replace(false) {
-        registry::leave(this.as_obj())?;
-    }
+    leave_task(this)?;
     let types = handle::types();
     if !types.is_own(item) {
         if let Some(transport) = StreamFields::downcast(item) {

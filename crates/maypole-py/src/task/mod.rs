@@ -4,13 +4,15 @@
 //! * [`step`]: running the coroutine up to its next wait;
 //! * [`waiting`]: what the coroutine yielded, and who will wake it;
 //! * [`cancel`]: `cancel`, `uncancel`, `cancelling`;
-//! * [`registry`]: all tasks, and the current one;
+//! * [`registry`]: all tasks;
+//! * [`current`]: the current one;
 //! * [`fields`]: names, stacks and the attributes that asyncio's own code and libraries read.
 //!
 //! Invariant: a pending task is in exactly one place: in the queue, or told by what it waits for.
 //! Source: <https://docs.python.org/3/library/asyncio-task.html#task-object>
 
 mod cancel;
+pub(crate) mod current;
 mod fields;
 pub(crate) mod registry;
 pub(crate) mod step;
@@ -74,7 +76,8 @@ pub(crate) fn init() -> Result<()> {
     if TYPE.is_set() {
         return Ok(());
     }
-    registry::init()?;
+    registry::init();
+    current::init()?;
     let class = Class::new(c"maypole._maypole.Task", size_of::<TaskObject>(), DOC)
         .slot(ffi::Py_tp_init, initialise as *mut c_void)
         .slot(ffi::Py_tp_dealloc, dealloc as *mut c_void)

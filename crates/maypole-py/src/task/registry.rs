@@ -1,21 +1,16 @@
-//! All pending tasks, and the current one of each loop.
+//! All pending tasks of native loops.
 //!
 //! asyncio keeps its tasks in a `WeakSet`, whose `add` costs more than the rest of making a task. Here pending tasks are links of
 //! a list; the Python half puts them together with asyncio's own when somebody asks for all tasks.
 //!
 //! Invariant: a task is in the list from its first scheduling until it is done or freed; the list owns no reference.
-//! Invariant: `asyncio.current_task(loop)` tells the truth to all Python code: the entry is written before a step, and taken out
-//! before anything else of the loop runs.
 
 use std::cell::Cell;
-
-use pyo3::ffi;
 
 use super::TaskObject;
 use crate::capi::cell::GilOnce;
 use crate::capi::class::Native;
-use crate::capi::error::check;
-use crate::capi::{Obj, Owned, Result, call};
+use crate::capi::{Owned, Result, call};
 
 /// The places of a task in the list.
 #[repr(C)]
@@ -28,22 +23,15 @@ pub(super) struct Links {
 struct Registry {
     first: Cell<*const TaskObject>,
     numbers: Cell<u64>,
-    /// asyncio's dictionary from loop to current task.
-    current: Owned,
 }
 
 static REGISTRY: GilOnce<Registry> = GilOnce::new();
 
-pub(super) fn init() -> Result<()> {
-    if !REGISTRY.is_set() {
-        let current = call::import_from("asyncio.tasks", "_current_tasks")?;
-        REGISTRY.set(Registry {
-            first: Cell::new(std::ptr::null()),
-            numbers: Cell::new(0),
-            current,
-        });
-    }
-    Ok(())
+pub(super) fn init() {
+    REGISTRY.set(Registry {
+        first: Cell::new(std::ptr::null()),
+        numbers: Cell::new(0),
+    });
 }
 
 /// The number of the next task without a name of its own; counts from 1.
@@ -96,43 +84,4 @@ pub(crate) fn pending_tasks() -> Result<Owned> {
         place = task.links.next.get();
     }
     call::list(tasks)
-}
-
-/// Makes `task` the current one of its loop.
-#[inline]
-pub(crate) fn enter(event_loop: &Obj, task: &Obj) -> Result<()> {
-    let current = &REGISTRY.get().current;
-    // SAFETY: a live dictionary and two live objects; the key hashes by identity.
-    check(unsafe { ffi::PyDict_SetItem(current.as_ptr(), event_loop.as_ptr(), task.as_ptr()) })
-}
-
-/// Says that no task of the loop is running.
-#[inline]
-pub(crate) fn leave(event_loop: &Obj) -> Result<()> {
-    let current = &REGISTRY.get().current;
-    // SAFETY: a live dictionary and a live key.
-    let present = unsafe { ffi::PyDict_Contains(current.as_ptr(), event_loop.as_ptr()) };
-    check(present)?;
-    if present == 0 {
-        return Ok(());
-    }
-    // SAFETY: as above.
-    check(unsafe { ffi::PyDict_DelItem(current.as_ptr(), event_loop.as_ptr()) })
-}
-
-/// The current task of a loop, whoever made it.
-pub(super) fn current(event_loop: &Obj) -> Result<Option<Owned>> {
-    let current = &REGISTRY.get().current;
-    // SAFETY: a live dictionary and a live key; the answer is borrowed, or null with or without an error.
-    let task = unsafe {
-        Obj::from_ptr_opt(ffi::PyDict_GetItemWithError(
-            current.as_ptr(),
-            event_loop.as_ptr(),
-        ))
-    };
-    // SAFETY: reading the indicator needs only the lock.
-    if task.is_none() && !unsafe { ffi::PyErr_Occurred() }.is_null() {
-        return Err(crate::capi::Raised);
-    }
-    Ok(task.map(Obj::own))
 }

@@ -4,7 +4,7 @@
 
 use pyo3::ffi;
 
-use super::{TaskObject, registry};
+use super::{TaskObject, current, registry};
 use crate::asyncio;
 use crate::capi::class::Native;
 use crate::capi::error::{current_ends_program, current_is, restore, take};
@@ -144,15 +144,11 @@ fn fail(task: &TaskObject) -> Result<()> {
 /// Starts a task at once, inside the running one (`eager_start`); it is queued only if it has to wait.
 pub(super) fn start_eagerly(task: &TaskObject) -> Result<()> {
     let event_loop = task.future.event_loop()?.own();
-    let before = registry::current(&event_loop)?;
+    let before = current::swap(&event_loop, Some(task.as_obj()))?;
     registry::add(task);
-    registry::enter(&event_loop, task.as_obj())?;
     let outcome = run(task);
     let pending = if outcome.is_err() { take() } else { None };
-    match &before {
-        Some(before) => registry::enter(&event_loop, before)?,
-        None => registry::leave(&event_loop)?,
-    }
+    current::swap(&event_loop, before.as_deref())?;
     match pending {
         Some(pending) => Err(restore(pending)),
         None => Ok(()),

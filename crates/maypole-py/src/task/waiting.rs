@@ -7,7 +7,7 @@ use std::ffi::c_void;
 
 use pyo3::ffi;
 
-use super::{TaskObject, registry, step};
+use super::{TaskObject, current, step};
 use crate::capi::class::{Native, enter};
 use crate::capi::error::{check, restore, take};
 use crate::capi::{Obj, Owned, Raised, Result, call, names};
@@ -230,10 +230,10 @@ unsafe extern "C" fn step_entry(task: *mut ffi::PyObject, _: *mut ffi::PyObject)
 /// A step that some loop runs as an ordinary callback, in the task's context.
 fn step_as_callback(task: &TaskObject) -> Result<*mut ffi::PyObject> {
     let event_loop = task.future.event_loop()?.own();
-    registry::enter(&event_loop, task.as_obj())?;
+    current::enter(&event_loop, task.as_obj())?;
     let outcome = step::inside_context(task);
     let pending = if outcome.is_err() { take() } else { None };
-    registry::leave(&event_loop)?;
+    current::leave(&event_loop)?;
     match pending {
         Some(pending) => Err(restore(pending)),
         None => Ok(crate::capi::object::none().into_ptr()),
