@@ -62,6 +62,9 @@ if TYPE_CHECKING:
     from maypole.patterns.keyed_lock import KeyedLock as KeyedLock
     from maypole.patterns.keyed_lock import KeyedLockStats as KeyedLockStats
     from maypole.patterns.lease import Lease as Lease
+    from maypole.patterns.lifespan import Lifespan as Lifespan
+    from maypole.patterns.lifespan import LifespanStats as LifespanStats
+    from maypole.patterns.lifespan import StepReport as StepReport
     from maypole.patterns.load_shed import LoadShedder as LoadShedder
     from maypole.patterns.load_shed import LoadShedderStats as LoadShedderStats
     from maypole.patterns.mapping import amap as amap
@@ -73,6 +76,9 @@ if TYPE_CHECKING:
     from maypole.patterns.outcome import outcome_of as outcome_of
     from maypole.patterns.outcome import raise_errors as raise_errors
     from maypole.patterns.outcome import values as values
+    from maypole.patterns.periodic import Periodic as Periodic
+    from maypole.patterns.periodic import PeriodicStats as PeriodicStats
+    from maypole.patterns.periodic import every as every
     from maypole.patterns.pipeline import Pipeline as Pipeline
     from maypole.patterns.pipeline import source as source
     from maypole.patterns.places import InExecutor as InExecutor
@@ -96,6 +102,10 @@ if TYPE_CHECKING:
     from maypole.patterns.streams import DeadLetter as DeadLetter
     from maypole.patterns.streams import PipelineReport as PipelineReport
     from maypole.patterns.streams import Stream as Stream
+    from maypole.patterns.supervisor import Backoff as Backoff
+    from maypole.patterns.supervisor import Supervisor as Supervisor
+    from maypole.patterns.supervisor import SupervisorStats as SupervisorStats
+    from maypole.patterns.supervisor import supervise as supervise
     from maypole.patterns.throttle import Debounced as Debounced
     from maypole.patterns.throttle import debounce as debounce
     from maypole.patterns.throttle import throttle as throttle
@@ -135,9 +145,11 @@ _HOMES = {
     "keyed": ("Keyed", "KeyedStats"),
     "keyed_lock": ("KeyedLock", "KeyedLockStats"),
     "lease": ("Lease",),
+    "lifespan": ("Lifespan", "LifespanStats", "StepReport"),
     "load_shed": ("LoadShedder", "LoadShedderStats"),
     "mapping": ("amap",),
     "outcome": ("Cancelled", "Err", "Ok", "Outcome", "capture", "outcome_of", "raise_errors", "values"),
+    "periodic": ("Periodic", "PeriodicStats", "every"),
     "pipeline": ("Pipeline", "source"),
     "places": ("InExecutor", "Place", "Threads"),
     "pool": ("Pool", "PoolStats"),
@@ -149,6 +161,7 @@ _HOMES = {
     "stages": ("Failure", "StageStats"),
     "statistics": ("WaitStats",),
     "streams": ("DeadLetter", "PipelineReport", "Stream"),
+    "supervisor": ("Backoff", "Supervisor", "SupervisorStats", "supervise"),
     "throttle": ("Debounced", "debounce", "throttle"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -10,7 +11,7 @@ from maypole.patterns.errors import DeadlineExceeded
 from maypole.patterns.tasks import keep, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
     from contextvars import Context
     from types import TracebackType
 
@@ -138,6 +139,16 @@ def without_deadline() -> Context:
     context = copy_context()
     context.run(_current.set, None)
     return context
+
+
+@contextmanager
+def no_deadline() -> Iterator[None]:
+    """Let no deadline hold in a block; a timer that an outer one has set still fires."""
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 async def finally_within(cleanup: Coroutine[Any, Any, T], timeout: float) -> T:
