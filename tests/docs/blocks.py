@@ -44,8 +44,8 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """The pages that hold recipes: the front page and the guide."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").rglob("*.md"))]
+    """The pages that hold programs: the front page and the documentation."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page: Path) -> list[Block]:

@@ -1,4 +1,4 @@
-"""Every Python program in the README and in the guide runs, and prints what the page says."""
+"""Every Python program in the README and below docs runs, and prints what the page says."""
 
 from __future__ import annotations
 
