@@ -23,11 +23,40 @@ _platform.check()
 
 from maypole._maypole import build_info as _build_info  # noqa: E402
 from maypole.loop import EventLoop, new_event_loop, run  # noqa: E402
+from maypole.natives import (  # noqa: E402
+    BoundedSemaphore,
+    Condition,
+    Event,
+    LifoQueue,
+    Lock,
+    PriorityQueue,
+    Queue,
+    Semaphore,
+    install,
+    sleep,
+    uninstall,
+)
 
 if TYPE_CHECKING:
     from maypole.loop.policy import EventLoopPolicy as EventLoopPolicy
 
-__all__ = ["EventLoop", "__version__", "new_event_loop", "run"]
+__all__ = [
+    "BoundedSemaphore",
+    "Condition",
+    "Event",
+    "EventLoop",
+    "LifoQueue",
+    "Lock",
+    "PriorityQueue",
+    "Queue",
+    "Semaphore",
+    "__version__",
+    "install",
+    "new_event_loop",
+    "run",
+    "sleep",
+    "uninstall",
+]
 if sys.version_info < (3, 16):
     __all__ += ["EventLoopPolicy"]
 

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::capi::{Obj, Raised, names};
-use crate::{asyncio, event_loop, flow, future, handle, task, transport};
+use crate::{aio, asyncio, event_loop, flow, future, handle, task, transport};
 
 /// The native half of maypole: loop, handles, and the pure state machines for Python.
 #[pymodule(gil_used = true)]
@@ -28,12 +28,14 @@ fn make_types(module: &Bound<'_, PyModule>) -> crate::capi::Result<()> {
     future::init()?;
     task::init()?;
     transport::init()?;
+    aio::init()?;
     event_loop::init()?;
     for register in [
         handle::register,
         future::register,
         task::register,
         transport::register,
+        aio::register,
         event_loop::register,
     ] {
         register(module)?;

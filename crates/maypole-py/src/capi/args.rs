@@ -87,6 +87,25 @@ impl<'a> Args<'a> {
         Ok(found)
     }
 
+    /// As [`Args::bind`], for a function, which has no `self` to count.
+    #[cold]
+    pub(crate) fn bind_function<const N: usize>(
+        &self,
+        function: &str,
+        names: [&Obj; N],
+        required: usize,
+    ) -> Result<[Option<&'a Obj>; N]> {
+        let given = self.positional.len();
+        if given <= N {
+            return self.bind(function, names, required);
+        }
+        Err(type_error(&if required < N {
+            format!("{function}() takes from {required} to {N} positional arguments but {given} were given")
+        } else {
+            format!("{function}() takes {N} positional arguments but {given} were given")
+        }))
+    }
+
     /// Fills `places` from positional and keyword arguments, in the order of `names`, as a Python signature would.
     pub(crate) fn bind<const N: usize>(
         &self,

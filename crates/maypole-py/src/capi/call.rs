@@ -134,6 +134,15 @@ pub(crate) fn text(value: &str) -> Result<Owned> {
     unsafe { Owned::steal(ffi::PyUnicode_FromStringAndSize(value.as_ptr().cast(), size)) }
 }
 
+/// A string that the interpreter keeps, for names that are compared often.
+pub(crate) fn interned(value: &str) -> Result<Owned> {
+    let mut text = text(value)?.into_ptr();
+    // SAFETY: the place holds a string whose reference is ours; the function may put another string with one in its stead.
+    unsafe { ffi::PyUnicode_InternInPlace(&raw mut text) };
+    // SAFETY: as above.
+    unsafe { Owned::steal(text) }
+}
+
 /// A tuple of new references to `items`.
 #[inline]
 pub(crate) fn tuple(items: &[&Obj]) -> Result<Owned> {

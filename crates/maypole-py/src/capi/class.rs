@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pyo3::ffi;
 
-use super::error::{Result, runtime_error};
+use super::error::{Result, check, runtime_error};
 use super::object::{Obj, Owned};
 
 /// A Rust structure that is the memory of a Python object.
@@ -75,6 +75,25 @@ macro_rules! fast {
     }};
 }
 
+/// As [`fast!`], for a function of a module: `fn(Args) -> Result<Owned>`.
+macro_rules! module_function {
+    ($body:path) => {{
+        unsafe extern "C" fn entry(
+            _: *mut pyo3::ffi::PyObject,
+            values: *const *mut pyo3::ffi::PyObject,
+            count: pyo3::ffi::Py_ssize_t,
+            names: *mut pyo3::ffi::PyObject,
+        ) -> *mut pyo3::ffi::PyObject {
+            $crate::capi::class::enter(std::ptr::null_mut(), || {
+                // SAFETY: these are the interpreter's own arguments.
+                let args = unsafe { $crate::capi::Args::new(values, count, names) };
+                $body(args).map($crate::capi::Owned::into_ptr)
+            })
+        }
+        entry as pyo3::ffi::PyCFunctionFastWithKeywords
+    }};
+}
+
 /// A `METH_NOARGS` entry for `fn(&T) -> Result<Owned>`.
 macro_rules! noargs {
     ($native:ty, $body:path) => {{
@@ -129,7 +148,7 @@ macro_rules! setter {
     }};
 }
 
-pub(crate) use {fast, getter, noargs, setter};
+pub(crate) use {fast, getter, module_function, noargs, setter};
 
 /// Collects the parts of a heap type; [`Class::build`] makes it.
 pub(crate) struct Class {
@@ -282,6 +301,29 @@ fn slot(id: c_int, function: *mut c_void) -> ffi::PyType_Slot {
         slot: id,
         pfunc: function,
     }
+}
+
+/// Adds a function to a module.
+///
+/// # Errors
+/// Only when memory is short.
+pub(crate) fn add_function(
+    module: &Obj,
+    name: &'static CStr,
+    entry: ffi::PyCFunctionFastWithKeywords,
+    doc: &'static CStr,
+) -> Result<()> {
+    let definition = ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer {
+            PyCFunctionFastWithKeywords: entry,
+        },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: doc.as_ptr(),
+    };
+    let table = forever(vec![definition, ffi::PyMethodDef::zeroed()]);
+    // SAFETY: a live module, and a table that ends with an empty definition and lives forever.
+    check(unsafe { ffi::PyModule_AddFunctions(module.as_ptr(), table.cast()) })
 }
 
 /// Type objects keep pointers to their tables for the life of the process.

@@ -33,6 +33,7 @@ names! {
     close = "close",
     context = "context",
     data_received = "data_received",
+    dunder_await = "__await__",
     eof_received = "eof_received",
     fatal_error = "_fatal_error",
     get_buffer = "get_buffer",

@@ -4,6 +4,7 @@
 
 use std::ffi::CStr;
 
+use maypole_core::Key;
 use maypole_core::time::deadline_ns;
 use pyo3::ffi;
 
@@ -41,6 +42,24 @@ impl LoopObject {
             context: given.context,
             event_loop: self,
         }
+    }
+
+    /// What `time()` says, in seconds.
+    ///
+    /// # Errors
+    /// Whatever a replaced `time()` raises.
+    pub(crate) fn now_s(&self) -> Result<f64> {
+        self.now_ns().map(maypole_core::time::seconds)
+    }
+
+    /// Keeps a native item until the loop time `when_s`; the key takes it out before.
+    ///
+    /// # Errors
+    /// `RuntimeError` if the loop is closed.
+    #[inline]
+    pub(crate) fn schedule_at(&self, when_s: f64, item: Owned) -> Result<Key> {
+        self.check_open()?;
+        Ok(self.turn.borrow_mut().schedule(deadline_ns(when_s), item))
     }
 
     /// Queues something behind everything that is ready now.

@@ -117,7 +117,7 @@ pub(super) fn set_blocking(this: &FutureObject, value: Option<&Obj>) -> Result<(
 }
 
 /// `Future[int]`: a generic alias of asyncio's class (PEP 585).
-pub(super) unsafe extern "C" fn class_getitem(
+pub(crate) unsafe extern "C" fn class_getitem(
     class: *mut ffi::PyObject,
     item: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {

@@ -16,7 +16,7 @@ use crate::capi::object::none;
 use crate::capi::{Args, Field, Obj, Owned, Raised, Result};
 
 /// `am_await` and `tp_iter`: the future itself.
-pub(super) unsafe extern "C" fn itself(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
+pub(crate) unsafe extern "C" fn itself(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: the interpreter passes a live object.
     unsafe { Obj::from_ptr(this) }.own().into_ptr()
 }
@@ -57,7 +57,7 @@ fn step(future: &FutureObject) -> Result<Step> {
 }
 
 /// Raises `StopIteration(value)`; the instance is made by hand, since setting the class would unpack a tuple.
-fn stop_iteration(value: &Obj) -> Raised {
+pub(crate) fn stop_iteration(value: &Obj) -> Raised {
     // SAFETY: the exception types exist while the interpreter does.
     let class = unsafe { Obj::from_ptr(ffi::PyExc_StopIteration) };
     match class.call(&[value]) {
@@ -153,6 +153,13 @@ fn close(this: &FutureIterator) -> Result<Owned> {
 
 /// `throw(type[, value[, traceback]])` or `throw(exception)`.
 fn throw(this: &FutureIterator, args: Args<'_>) -> Result<Owned> {
+    let exception = exception_to_throw(args)?;
+    drop(this.future.take());
+    Err(restore(exception))
+}
+
+/// The exception instance that the arguments of a `throw` method name.
+pub(crate) fn exception_to_throw(args: Args<'_>) -> Result<Owned> {
     let (given, rest) = args.at_least("throw", &["type"], 1)?;
     if rest.len() > 1 && !rest[1].is_none() {
         // SAFETY: a live object.
@@ -160,7 +167,6 @@ fn throw(this: &FutureIterator, args: Args<'_>) -> Result<Owned> {
             return Err(type_error("throw() third argument must be a traceback"));
         }
     }
-    drop(this.future.take());
     let exception = thrown(given[0], rest.first().copied())?;
     if let Some(trace) = rest.get(1).filter(|trace| !trace.is_none()) {
         // SAFETY: an exception instance and a traceback.
@@ -168,7 +174,7 @@ fn throw(this: &FutureIterator, args: Args<'_>) -> Result<Owned> {
             ffi::PyException_SetTraceback(exception.as_ptr(), trace.as_ptr())
         })?;
     }
-    Err(restore(exception))
+    Ok(exception)
 }
 
 fn thrown(kind: &Obj, value: Option<&Obj>) -> Result<Owned> {

@@ -13,8 +13,8 @@
 //! Source: <https://docs.python.org/3/library/asyncio-future.html>
 
 pub(crate) mod callbacks;
-mod fields;
-mod iterator;
+pub(crate) mod fields;
+pub(crate) mod iterator;
 pub(crate) mod outcome;
 
 use std::cell::{Cell, RefCell};
@@ -170,6 +170,11 @@ impl FutureObject {
         self.state.get() != State::Pending
     }
 
+    #[inline(always)]
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.state.get() == State::Cancelled
+    }
+
     /// Gives the future its loop; the debug mode of the loop decides whether it remembers where it was made.
     pub(crate) fn begin(&self, event_loop: &Obj) -> Result<()> {
         let debug = match LoopObject::downcast(event_loop) {
@@ -213,6 +218,12 @@ impl FutureObject {
     /// Where the future was made, if the loop was in debug mode.
     pub(crate) fn source_traceback(&self) -> Option<Owned> {
         self.source_traceback.get()
+    }
+
+    /// Makes a future that is done pending again, for the owner of one that nobody else keeps.
+    pub(crate) fn rearm(&self) {
+        drop(self.outcome.take());
+        self.state.set(State::Pending);
     }
 
     /// Makes the future as if new, and hands back its loop.

@@ -5,6 +5,7 @@
 use pyo3::ffi;
 
 use super::TaskObject;
+use crate::aio::operation::Operation;
 use crate::capi::error::check;
 use crate::capi::object::boolean;
 use crate::capi::{Args, Obj, Owned, Result, call, names};
@@ -35,6 +36,9 @@ pub(super) fn cancel_awaited(waited: &Obj, message: Option<&Obj>) -> Result<bool
         && waited.type_ptr().cast() == crate::future::class().as_ptr()
     {
         return future.cancel(message, None);
+    }
+    if let Some(operation) = Operation::downcast(waited) {
+        return operation.cancel(message);
     }
     let method = waited.get_attr(&names::get().cancel)?;
     // SAFETY: the lock is held.

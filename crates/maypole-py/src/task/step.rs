@@ -14,7 +14,7 @@ use crate::future::FutureObject;
 use crate::future::outcome::invalid_state;
 
 /// What the coroutine did with the control it was given.
-enum Resumed {
+pub(crate) enum Resumed {
     Yielded(Owned),
     Returned(Owned),
     Raised,
@@ -76,8 +76,9 @@ fn exception_to_throw(task: &TaskObject) -> Result<Option<Owned>> {
     Ok(exception)
 }
 
+/// Goes on with a coroutine or an iterator like one, or throws `exception` into it.
 #[inline]
-fn resume(coroutine: &Obj, exception: Option<Owned>) -> Resumed {
+pub(crate) fn resume(coroutine: &Obj, exception: Option<Owned>) -> Resumed {
     let Some(exception) = exception else {
         return send_none(coroutine);
     };

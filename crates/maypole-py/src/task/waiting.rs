@@ -8,6 +8,7 @@ use std::ffi::c_void;
 use pyo3::ffi;
 
 use super::{TaskObject, current, step};
+use crate::aio::operation;
 use crate::capi::class::{Native, enter};
 use crate::capi::error::{check, restore, take};
 use crate::capi::{Obj, Owned, Raised, Result, call, names};
@@ -20,7 +21,10 @@ impl TaskObject {
     #[inline]
     pub(super) fn wait_for(&self, value: Owned) -> Result<()> {
         let class = value.type_ptr().cast();
-        if class == future::class().as_ptr() || class == super::class().as_ptr() {
+        if class == future::class().as_ptr()
+            || class == super::class().as_ptr()
+            || class == operation::class().as_ptr()
+        {
             return self.wait_for_own(value);
         }
         if value.is_none() {
