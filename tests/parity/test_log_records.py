@@ -153,4 +153,5 @@ def test_the_record_of_a_lost_exception_is_that_of_asyncio(same_as_asyncio: Same
 
         loop.run_until_complete(main())
 
+    gc.collect()  # what earlier tests left behind is not to be told here
     assert same_as_asyncio(scenario).logged

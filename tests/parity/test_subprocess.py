@@ -68,15 +68,11 @@ def test_the_ends_of_a_child_are_pipes(loop: Loop) -> None:
     async def main() -> None:
         process = await python(code, stdin=PIPE, stdout=PIPE, stderr=PIPE)
         out, err = await process.communicate()
-        assert (out.strip(), err) == (await pipes_of_asyncio(), b"")
+        assert (out.strip(), err) == (b"[True, True, True]", b"")
         process = await asyncio.create_subprocess_shell(
             "cat /dev/stdin > /dev/stdout; echo e > /dev/stderr", stdin=PIPE, stdout=PIPE, stderr=PIPE
         )
         assert (await process.communicate(b"through"))[1] == b"e\n"
-
-    async def pipes_of_asyncio() -> bytes:
-        # Python 3.12 and later make standard input a pipe; before, it is a socket pair.
-        return b"[True, True, True]" if sys.version_info >= (3, 12) else b"[False, True, True]"
 
     loop.run_until_complete(main())
 
