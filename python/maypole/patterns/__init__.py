@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from maypole.patterns.places import Threads as Threads
     from maypole.patterns.pool import Pool as Pool
     from maypole.patterns.pool import PoolStats as PoolStats
+    from maypole.patterns.processes import Processes as Processes
     from maypole.patterns.rate_limit import RateLimit as RateLimit
     from maypole.patterns.rate_limit import RateLimitStats as RateLimitStats
     from maypole.patterns.rate_limit import Reservation as Reservation
@@ -153,6 +154,7 @@ _HOMES = {
     "pipeline": ("Pipeline", "source"),
     "places": ("InExecutor", "Place", "Threads"),
     "pool": ("Pool", "PoolStats"),
+    "processes": ("Processes",),
     "rate_limit": ("RateLimit", "RateLimitStats", "Reservation"),
     "retry_budget": ("RetryBudget", "RetryBudgetStats"),
     "rwlock": ("RWLock", "RWLockStats"),
