@@ -76,6 +76,9 @@ if TYPE_CHECKING:
     from maypole.patterns.outcome import outcome_of as outcome_of
     from maypole.patterns.outcome import raise_errors as raise_errors
     from maypole.patterns.outcome import values as values
+    from maypole.patterns.pacing import Debounced as Debounced
+    from maypole.patterns.pacing import debounce as debounce
+    from maypole.patterns.pacing import throttle as throttle
     from maypole.patterns.periodic import Periodic as Periodic
     from maypole.patterns.periodic import PeriodicStats as PeriodicStats
     from maypole.patterns.periodic import every as every
@@ -107,9 +110,6 @@ if TYPE_CHECKING:
     from maypole.patterns.supervisor import Supervisor as Supervisor
     from maypole.patterns.supervisor import SupervisorStats as SupervisorStats
     from maypole.patterns.supervisor import supervise as supervise
-    from maypole.patterns.throttle import Debounced as Debounced
-    from maypole.patterns.throttle import debounce as debounce
-    from maypole.patterns.throttle import throttle as throttle
 
 # Which module of this package holds each name; the import, dir() and the star import follow this list.
 _HOMES = {
@@ -150,6 +150,7 @@ _HOMES = {
     "load_shed": ("LoadShedder", "LoadShedderStats"),
     "mapping": ("amap",),
     "outcome": ("Cancelled", "Err", "Ok", "Outcome", "capture", "outcome_of", "raise_errors", "values"),
+    "pacing": ("Debounced", "debounce", "throttle"),
     "periodic": ("Periodic", "PeriodicStats", "every"),
     "pipeline": ("Pipeline", "source"),
     "places": ("InExecutor", "Place", "Threads"),
@@ -164,7 +165,6 @@ _HOMES = {
     "statistics": ("WaitStats",),
     "streams": ("DeadLetter", "PipelineReport", "Stream"),
     "supervisor": ("Backoff", "Supervisor", "SupervisorStats", "supervise"),
-    "throttle": ("Debounced", "debounce", "throttle"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME)

@@ -6,7 +6,7 @@ import asyncio
 import random
 from dataclasses import dataclass
 from functools import wraps
-from inspect import isawaitable, iscoroutinefunction
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar
 
 from maypole._maypole import Breaker, Ready
@@ -306,10 +306,14 @@ class CircuitBreaker:
 
         Raises:
             CircuitOpen: the call must not be made now.
+            TypeError: the function returned an awaitable.
         """
         with self.acquire() as permit:
             result = fn(*args, **kwargs)
             if isawaitable(result):
+                permit.cancel()
+                if iscoroutine(result):
+                    result.close()
                 raise TypeError(f"{fn!r} returned an awaitable: use call()")
             self._judge(permit, result)
             return result
