@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Generator
-    from types import TracebackType
+    from types import CodeType, TracebackType
 
 R = TypeVar("R")
 
@@ -20,28 +20,59 @@ class Item(Generic[R]):
     Attributes:
         loop: the loop it was made on.
         dies_at: when it is too old to be given out, in seconds of that loop's time.
-        idle_until: when it has been idle for too long.
+        max_idle: for how long it may lie idle.
         idle_since: when it came back.
+        taken_at: when it was lent last.
+        holder: the name of the task it was lent to.
+        taken_in: the code that took it, and the line.
+        leak_timer: reports a lease that lasts too long.
     """
 
-    __slots__ = ("dies_at", "idle_since", "idle_until", "loop", "resource")
+    __slots__ = (
+        "dies_at",
+        "holder",
+        "idle_since",
+        "leak_timer",
+        "loop",
+        "max_idle",
+        "resource",
+        "taken_at",
+        "taken_in",
+    )
 
-    def __init__(self, resource: R, loop: asyncio.AbstractEventLoop, dies_at: float) -> None:
+    def __init__(self, resource: R, loop: asyncio.AbstractEventLoop, dies_at: float, max_idle: float) -> None:
         self.resource = resource
         self.loop = loop
         self.dies_at = dies_at
-        self.idle_since = self.idle_until = loop.time()
+        self.max_idle = max_idle
+        self.idle_since = self.taken_at = loop.time()
+        self.holder = ""
+        self.taken_in: tuple[CodeType, int] | None = None
+        self.leak_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def idle_until(self) -> float:
+        """When it has been idle for too long."""
+        return self.idle_since + self.max_idle
+
+    @property
+    def site(self) -> str:
+        """File, line and function that took it."""
+        if self.taken_in is None:
+            return "nowhere"
+        code, line = self.taken_in
+        return f"{PurePath(code.co_filename).name}:{line} in {code.co_name}"
 
 
 class Lender(Protocol[R]):
     """What a lease needs of its pool."""
 
-    async def take(self, lease: Lease[R], timeout: float | None) -> Item[R]:
+    async def take(self, timeout: float | None) -> Item[R]:
         """Wait for an item."""
         ...
 
-    def take_back(self, lease: Lease[R], item: Item[R], bad: bool) -> None:
-        """Take an item back; the lease is over."""
+    def take_back(self, item: Item[R], bad: bool) -> None:
+        """Take an item back; its lease is over."""
         ...
 
     def spoils(self, error: BaseException) -> bool:
@@ -57,23 +88,14 @@ class Lease(Generic[R]):
     """The right to use one resource: ``async with pool.acquire() as resource``.
 
     ``lease = await pool.acquire()`` gives the lease itself; then `release` or `discard` must be called.
-
-    Attributes:
-        taken_at: when the resource was given out, in seconds of the loop's time.
-        site: file, line and function that took it.
-        holder: the name of the task that took it.
     """
 
-    __slots__ = ("__weakref__", "_item", "_lender", "_timeout", "holder", "leak_timer", "site", "taken_at")
+    __slots__ = ("_item", "_lender", "_timeout")
 
     def __init__(self, lender: Lender[R], timeout: float | None, item: Item[R] | None = None) -> None:
         self._lender = lender
         self._timeout = timeout
         self._item = item
-        self.taken_at = 0.0
-        self.site = ""
-        self.holder = ""
-        self.leak_timer: asyncio.TimerHandle | None = None
 
     @property
     def resource(self) -> R:
@@ -96,24 +118,21 @@ class Lease(Generic[R]):
 
     def _end(self, bad: bool) -> None:
         item, self._item = self._item, None
-        if item is None:
-            return
-        if self.leak_timer is not None:
-            self.leak_timer.cancel()
-            self.leak_timer = None
-        self._lender.take_back(self, item, bad)
+        if item is not None:
+            self._lender.take_back(item, bad)
 
     async def _begin(self) -> Lease[R]:
         if self._item is not None:
             raise RuntimeError("this lease holds a resource already")
-        self._item = await self._lender.take(self, self._timeout)
+        self._item = await self._lender.take(self._timeout)
         return self
 
     def __await__(self) -> Generator[Any, None, Lease[R]]:
         return self._begin().__await__()
 
     async def __aenter__(self) -> R:
-        return (await self._begin()).resource
+        await self._begin()
+        return self.resource
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -130,11 +149,13 @@ class Lease(Generic[R]):
         return f"<Lease of {self.resource!r}>" if self._item is not None else "<Lease of nothing>"
 
 
-def calling_site() -> str:
-    """Return file, line and function of the first caller outside this package's pool."""
+def calling_code(own: frozenset[str]) -> tuple[CodeType, int]:
+    """Return the code, and its line, that called into the pool.
+
+    Args:
+        own: the files whose frames are passed over.
+    """
     frame = sys._getframe(1)
-    here = ("lease.py", "pool.py")  # the parts of a pool that a call passes through
-    while frame.f_back is not None and PurePath(frame.f_code.co_filename).name in here:
+    while frame.f_back is not None and frame.f_code.co_filename in own:
         frame = frame.f_back
-    code = frame.f_code
-    return f"{PurePath(code.co_filename).name}:{frame.f_lineno} in {code.co_name}"
+    return frame.f_code, frame.f_lineno

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from maypole.patterns.errors import PoolClosed, PoolExhausted, QueueFull
 from maypole.patterns.events import Listener, Listeners, described, log
-from maypole.patterns.lease import Item, Lease, calling_site
+from maypole.patterns.lease import Item, Lease, calling_code
 from maypole.patterns.stock import Stock
 from maypole.patterns.waiters import Waiters
 
@@ -147,7 +146,7 @@ class Pool(Generic[R]):
             customers=self._line,
             events=self._events,
         )
-        self._leases: weakref.WeakSet[Lease[R]] = weakref.WeakSet()
+        self._lent: set[Item[R]] = set()
         self._requests = self._queued = self._refused = self._returned_bad = self._leaked = 0
         self._wait_s = self._usage_s = 0.0
 
@@ -172,9 +171,8 @@ class Pool(Generic[R]):
         if item is None:
             return None
         self._requests += 1
-        lease = Lease(self, None, item)
-        self._lend(lease)
-        return lease
+        self._lend(item)
+        return Lease(self, None, item)
 
     async def aclose(self, grace: float = 10.0) -> tuple[str, ...]:
         """Lend nothing more, wait for what is lent, and close everything.
@@ -193,7 +191,7 @@ class Pool(Generic[R]):
             async with asyncio.timeout(grace):
                 await self._stock.emptied()
         except TimeoutError:
-            left = tuple(f"{lease.holder}: took one at {lease.site}" for lease in list(self._leases))
+            left = tuple(f"{item.holder}: took one at {item.site}" for item in self._lent)
             left += tuple(self._stock.abandon())
             log.error("%s: %d do not end:\n  %s", self.called, len(left), "\n  ".join(left))
             return left
@@ -224,10 +222,7 @@ class Pool(Generic[R]):
 
     def describe(self) -> dict[str, Any]:
         """Return the stats, and who holds what since when, as a dict."""
-        held = [
-            {"holder": lease.holder, "site": lease.site, "since": lease.taken_at}
-            for lease in list(self._leases)
-        ]
+        held = [{"holder": item.holder, "site": item.site, "since": item.taken_at} for item in self._lent]
         return described("pool", self.stats()) | {"held": held}
 
     async def __aenter__(self) -> Self:
@@ -245,7 +240,7 @@ class Pool(Generic[R]):
 
     # What a lease asks for
 
-    async def take(self, lease: Lease[R], timeout: float | None) -> Item[R]:
+    async def take(self, timeout: float | None) -> Item[R]:
         """Wait for an item; a `Lease` calls this."""
         if self._stock.closed:
             raise PoolClosed(f"{self.called} is closed")
@@ -259,7 +254,7 @@ class Pool(Generic[R]):
                 item = await self._take_in_line(self._timeout if timeout is None else timeout)
             finally:
                 self._wait_s += loop.time() - began
-        self._lend(lease)
+        self._lend(item)
         return item
 
     async def _take_in_line(self, timeout: float | None) -> Item[R]:
@@ -284,25 +279,34 @@ class Pool(Generic[R]):
         self._events.tell("reject", self._stock.loop().time(), waiting=self._line.wanted())
         return PoolExhausted(text, name=self.name)
 
-    def _lend(self, lease: Lease[R]) -> None:
-        loop = self._stock.loop()
-        self._leases.add(lease)
-        lease.taken_at = loop.time()
+    def _lend(self, item: Item[R]) -> None:
+        loop = item.loop
+        self._lent.add(item)
+        item.taken_at = loop.time()
+        item.taken_in = calling_code(_OWN)
         task = asyncio.current_task()
-        lease.holder = task.get_name() if task is not None else "no task"
-        lease.site = calling_site()
+        item.holder = task.get_name() if task is not None else "no task"
         if self._leak_after is not None:
-            lease.leak_timer = loop.call_later(self._leak_after, self._report_leak, weakref.ref(lease))
-        self._stock.provide()  # min_idle may want another one
+            item.leak_timer = loop.call_later(self._leak_after, self._report_leak, item)
+        if self._stock.min_idle:
+            self._stock.provide()  # there may be too few left
 
-    def take_back(self, lease: Lease[R], item: Item[R], bad: bool) -> None:
-        """End a lease; a `Lease` calls this."""
-        self._leases.discard(lease)
-        self._usage_s += self._stock.loop().time() - lease.taken_at
-        bad = bad or self._says_broken(item)
-        if bad:
+    def take_back(self, item: Item[R], bad: bool) -> None:
+        """Take an item back; a `Lease` calls this."""
+        self._ended(item)
+        if bad or self._says_broken(item):
             self._returned_bad += 1
+            bad = True
         self._stock.returned(item, bad)
+
+    def _ended(self, item: Item[R]) -> None:
+        """Note that nobody holds this one any more."""
+        self._lent.discard(item)
+        if item.leak_timer is not None:
+            item.leak_timer.cancel()
+            item.leak_timer = None
+        if not item.loop.is_closed():
+            self._usage_s += item.loop.time() - item.taken_at
 
     def _says_broken(self, item: Item[R]) -> bool:
         if self._is_broken is None:
@@ -326,6 +330,7 @@ class Pool(Generic[R]):
             item.loop.call_soon_threadsafe(self._returned_lost, item)
 
     def _returned_lost(self, item: Item[R]) -> None:
+        self._ended(item)
         self._stock.lost += 1
         self._stock.returned(item, bad=True)
 
@@ -333,14 +338,11 @@ class Pool(Generic[R]):
         """One who waited was cancelled with an item already on its way."""
         self._stock.returned(item, bad=False)
 
-    def _report_leak(self, leased: weakref.ref[Lease[R]]) -> None:
-        lease = leased()
-        if lease is None:
-            return
+    def _report_leak(self, item: Item[R]) -> None:
         self._leaked += 1
-        self._events.tell("leak", self._stock.loop().time(), site=lease.site, holder=lease.holder)
+        self._events.tell("leak", item.loop.time(), site=item.site, holder=item.holder)
         text = "%s: %s holds a resource for more than %g s, taken at %s"
-        log.warning(text, self.called, lease.holder, self._leak_after, lease.site)
+        log.warning(text, self.called, item.holder, self._leak_after, item.site)
 
     def __repr__(self) -> str:
         stock = self._stock
@@ -368,3 +370,7 @@ class _Line(Generic[R]):
 
     def disappoint(self, error: Exception) -> bool:
         return self.waiters.fail(lambda: _NotMade(error))
+
+
+_OWN = frozenset({__file__, Lease.__init__.__code__.co_filename})
+"""A call passes through these files before the pool asks where it came from."""

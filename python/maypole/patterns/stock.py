@@ -140,7 +140,6 @@ class Stock(Generic[R]):
             self.lent += 1  # from now on, and not only when its task runs
             return
         item.idle_since = loop.time()
-        item.idle_until = item.idle_since + self._max_idle * self._shortened()
         self.idle.append(item)
         self._plan_upkeep(min(item.idle_until, item.dies_at))
 
@@ -239,7 +238,8 @@ class Stock(Generic[R]):
         self.create_s += loop.time() - began
         self._refill_at = 0.0
         self._events.tell("create", loop.time(), seconds=loop.time() - began)
-        self.put(Item(resource, loop, loop.time() + self._max_lifetime * self._shortened()))
+        dies_at = loop.time() + self._max_lifetime * self._shortened()
+        self.put(Item(resource, loop, dies_at, self._max_idle * self._shortened()))
         self._gone()
 
     def _failed_to_make(self, error: Exception) -> None:
