@@ -9,7 +9,8 @@ Times are seconds in `float` on the clock of `Loop.time()`.
 import asyncio
 import sys
 from asyncio.events import _TaskFactory
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from asyncio.transports import _FlowControlMixin
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextvars import Context
 from traceback import StackSummary
 from types import FrameType, GenericAlias
@@ -24,6 +25,7 @@ from typing import (
     TypeVarTuple,
     Unpack,
     final,
+    overload,
     type_check_only,
 )
 
@@ -482,6 +484,330 @@ class Task(Future[_T_co], asyncio.Task[_T_co], Generic[_T_co]):  # type: ignore[
     def _must_cancel(self) -> bool: ...
     @property
     def _num_cancels_requested(self) -> int: ...
+
+@disjoint_base
+class StreamTransport(_FlowControlMixin):
+    """The native half of `maypole.transports.StreamTransport`: reading and writing.
+
+    Source: https://docs.python.org/3/library/asyncio-protocol.html#transports
+    """
+
+    def __new__(
+        cls, extra: Mapping[str, Any] | None = None, loop: asyncio.AbstractEventLoop | None = None
+    ) -> Self: ...
+    def write(self, data: bytes | bytearray | memoryview[Any], /) -> None:
+        """Write bytes; they are sent at the end of the turn at the latest, in the order of the calls.
+
+        Raises:
+            TypeError: for anything that is no buffer of bytes.
+            RuntimeError: after `write_eof`, or while `sendfile` waits for an empty buffer.
+        """
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]], /) -> None:
+        """Write each of them; as `write`."""
+
+    def is_reading(self) -> bool:
+        """Say whether the protocol receives."""
+
+    def pause_reading(self) -> None:
+        """Receive nothing until `resume_reading`."""
+
+    def resume_reading(self) -> None:
+        """Receive again."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+        """Give the connection to another protocol."""
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol."""
+
+    def is_closing(self) -> bool:
+        """Say whether the transport is closing or closed."""
+
+    # What the Python half calls.
+
+    def _begin(self, loop: Loop, fd: int, protocol: asyncio.BaseProtocol, /) -> None:
+        """Give the transport its connection."""
+
+    def _end(self) -> None:
+        """Forget loop and protocol: the connection is lost."""
+
+    def _start_reading(self) -> None:
+        """Watch for reading, unless paused or closing."""
+
+    def _stop_watching(self) -> None:
+        """Stop watching for reading and writing."""
+
+    def _begin_closing(self) -> bool:
+        """Stop reading and send what can be sent; return whether all is sent."""
+
+    def _lose(self) -> None:
+        """Drop what is not sent, and count the connection as lost."""
+
+    def _set_limits(self, high: int, low: int, /) -> None:
+        """Set the water marks, in bytes."""
+
+    def _flush(self) -> int:
+        """Send what can be sent now; return how many bytes are left."""
+
+    def _mark_eof(self) -> bool:
+        """Note `write_eof`; return whether everything is sent."""
+
+    def _set_empty_waiter(self, waiter: asyncio.Future[None] | None, /) -> None:
+        """Set or clear who is told when everything is sent."""
+
+    _extra: dict[str, Any]
+    @property
+    def _loop(self) -> Any: ...
+    @property
+    def _protocol(self) -> Any: ...
+    @property
+    def _sock_fd(self) -> int: ...
+    @property
+    def _conn_lost(self) -> int: ...
+    @property
+    def _closing(self) -> bool: ...
+    @property
+    def _paused(self) -> bool: ...
+    @property
+    def _eof(self) -> bool: ...
+    @property
+    def _protocol_paused(self) -> bool: ...
+    @property
+    def _high_water(self) -> int: ...
+    @property
+    def _low_water(self) -> int: ...
+    @property
+    def _empty_waiter(self) -> asyncio.Future[None] | None: ...
+    @property
+    def _buffer(self) -> list[bytes]:
+        """A copy of the chunks that wait to be sent."""
+
+# asyncio's helpers. Their methods return an `Operation` where asyncio's are coroutine functions.
+
+@disjoint_base
+class Operation(Future[_T], Coroutine[Any, Any, _T]):
+    """An operation that can be awaited: a coroutine until it has to wait, a future while it does.
+
+    ``asyncio.create_task`` takes one that has not begun; one that is dropped and was never awaited warns.
+    """
+
+    __name__: str
+    __qualname__: str
+    @property
+    def cr_running(self) -> bool: ...
+    def send(self, value: Any, /) -> Any:
+        """Go on; the value is ignored."""
+
+    def throw(self, type: Any, value: Any = None, traceback: Any = None, /) -> Any:
+        """Raise an exception where the await stands."""
+
+    def close(self) -> None:
+        """Give the operation up."""
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Cancel the operation; return False if it is done."""
+
+@overload
+def sleep(delay: float) -> Operation[None]:
+    """Wait so many seconds and return `result`; 0 or less lets everybody else run once.
+
+    Cancel safety: a cancelled sleep takes its timer with it.
+
+    Source: https://docs.python.org/3/library/asyncio-task.html#asyncio.sleep
+
+    Example:
+        >>> import maypole
+        >>> async def main():
+        ...     return await maypole.sleep(0.001, "done")
+        >>> maypole.run(main())
+        'done'
+    """
+
+@overload
+def sleep(delay: float, result: _T) -> Operation[_T]: ...
+
+@disjoint_base
+class Event:
+    """A flag that tasks wait for, as ``asyncio.Event``.
+
+    Source: https://docs.python.org/3/library/asyncio-sync.html#asyncio.Event
+    """
+
+    def __init__(self) -> None: ...
+    def is_set(self) -> bool:
+        """Say whether the flag is set."""
+
+    def set(self) -> None:
+        """Set the flag, and wake everybody who waits for it."""
+
+    def clear(self) -> None:
+        """Take the flag back; `wait` waits again."""
+
+    def wait(self) -> Operation[Literal[True]]:
+        """Wait until the flag is set."""
+
+    @property
+    def _value(self) -> bool: ...
+    @property
+    def _waiters(self) -> Any: ...
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop | None: ...
+
+@disjoint_base
+class Lock:
+    """A lock for tasks, as ``asyncio.Lock``; it goes to those who wait in the order of their coming.
+
+    Source: https://docs.python.org/3/library/asyncio-sync.html#asyncio.Lock
+    """
+
+    def __init__(self) -> None: ...
+    def locked(self) -> bool:
+        """Say whether somebody holds the lock."""
+
+    def acquire(self) -> Operation[Literal[True]]:
+        """Take the lock, and wait for it if need be. A cancelled wait takes nothing."""
+
+    def release(self) -> None:
+        """Give the lock back, and wake the first who waits.
+
+        Raises:
+            RuntimeError: if nobody holds it.
+        """
+
+    def __aenter__(self) -> Operation[None]: ...
+    def __aexit__(self, kind: object, error: object, traceback: object, /) -> Operation[None]: ...
+    @property
+    def _locked(self) -> bool: ...
+    @property
+    def _waiters(self) -> Any: ...
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop | None: ...
+
+@disjoint_base
+class Semaphore:
+    """A number of permits for tasks, as ``asyncio.Semaphore``.
+
+    Raises:
+        ValueError: for a negative number.
+
+    Source: https://docs.python.org/3/library/asyncio-sync.html#asyncio.Semaphore
+    """
+
+    def __init__(self, value: int = 1) -> None: ...
+    def locked(self) -> bool:
+        """Say whether `acquire` would wait."""
+
+    def acquire(self) -> Operation[Literal[True]]:
+        """Take a permit, and wait for one if need be. A cancelled wait takes nothing."""
+
+    def release(self) -> None:
+        """Give a permit back; the first who waits gets it at once."""
+
+    def __aenter__(self) -> Operation[None]: ...
+    def __aexit__(self, kind: object, error: object, traceback: object, /) -> Operation[None]: ...
+    @property
+    def _value(self) -> int: ...
+    @property
+    def _waiters(self) -> Any: ...
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop | None: ...
+
+class BoundedSemaphore(Semaphore):
+    """A semaphore that refuses more permits back than it was made with, as ``asyncio.BoundedSemaphore``.
+
+    Source: https://docs.python.org/3/library/asyncio-sync.html#asyncio.BoundedSemaphore
+    """
+
+    @property
+    def _bound_value(self) -> int: ...
+
+@disjoint_base
+class Queue(Generic[_T]):
+    """A queue of items between tasks, as ``asyncio.Queue``.
+
+    Args:
+        maxsize: how many items it holds; 0 or less for any number.
+
+    Source: https://docs.python.org/3/library/asyncio-queue.html#asyncio.Queue
+    """
+
+    def __init__(self, maxsize: int = 0) -> None: ...
+    @property
+    def maxsize(self) -> int:
+        """How many items the queue holds."""
+
+    def qsize(self) -> int:
+        """Return how many items there are."""
+
+    def empty(self) -> bool:
+        """Say whether there is no item."""
+
+    def full(self) -> bool:
+        """Say whether `put` would wait."""
+
+    def put(self, item: _T) -> Operation[None]:
+        """Put an item in, and wait for room if need be. A cancelled wait puts nothing in."""
+
+    def put_nowait(self, item: _T) -> None:
+        """Put an item in.
+
+        Raises:
+            QueueFull: if there is no room.
+        """
+
+    def get(self) -> Operation[_T]:
+        """Take an item, and wait for one if need be. A cancelled wait loses none."""
+
+    def get_nowait(self) -> _T:
+        """Take an item.
+
+        Raises:
+            QueueEmpty: if there is none.
+        """
+
+    def join(self) -> Operation[None]:
+        """Wait until `task_done` was called for every item."""
+
+    def task_done(self) -> None:
+        """Say that an item that was taken is dealt with.
+
+        Raises:
+            ValueError: if it was called more often than there were items.
+        """
+
+    def shutdown(self, immediate: bool = False) -> None:
+        """End the queue: `put` raises from now on, and `get` once it is empty, or at once.
+
+        Source: https://docs.python.org/3.13/library/asyncio-queue.html#asyncio.Queue.shutdown
+        """
+
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def _init(self, maxsize: int, /) -> None: ...
+    def _get(self) -> _T: ...
+    def _put(self, item: _T, /) -> None: ...
+    def _format(self) -> str: ...
+    def _wakeup_next(self, waiters: Any, /) -> None: ...
+    @property
+    def _maxsize(self) -> int: ...
+    @property
+    def _queue(self) -> Any: ...
+    @property
+    def _getters(self) -> Any: ...
+    @property
+    def _putters(self) -> Any: ...
+    @property
+    def _unfinished_tasks(self) -> int: ...
+    @property
+    def _is_shutdown(self) -> bool: ...
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop | None: ...
+
+class PriorityQueue(Queue[_T]):
+    """A queue that gives the smallest item first, as ``asyncio.PriorityQueue``."""
+
+class LifoQueue(Queue[_T]):
+    """A queue that gives the newest item first, as ``asyncio.LifoQueue``."""
 
 # The decisions of `maypole.patterns`. Each class keeps one value behind a lock, so that its calls are safe
 # from any thread. `now` is the caller's clock. Nothing here waits; `who` is whatever the caller keeps in the

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
     import socket
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, MutableMapping
     from typing import Any
 
     from maypole import _maypole
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
         _csock: socket.socket
         _internal_fds: int
         _signal_handlers: dict[int, asyncio.Handle]
+        _transports: MutableMapping[int, asyncio.BaseTransport]
 
         def _check_closed(self) -> None: ...
         def _check_running(self) -> None: ...
+        def _ensure_fd_no_transport(self, fd: int | socket.socket) -> None: ...
         def _set_coroutine_origin_tracking(self, enabled: bool) -> None: ...
         def _asyncgen_firstiter_hook(self, agen: AsyncGenerator[Any, Any]) -> None: ...
         def _asyncgen_finalizer_hook(self, agen: AsyncGenerator[Any, Any]) -> None: ...
