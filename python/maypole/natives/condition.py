@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from maypole._maypole import Lock
 
@@ -40,4 +40,4 @@ class Condition(asyncio.Condition):
     """
 
     def __init__(self, lock: AnyLock | None = None) -> None:
-        super().__init__(Lock() if lock is None else lock)
+        super().__init__(cast("AnyLock", Lock()) if lock is None else lock)

@@ -198,7 +198,7 @@ class StreamTransport(_maypole.StreamTransport):
     def _make_empty_waiter(self) -> asyncio.Future[None]:
         if self._empty_waiter is not None:
             raise RuntimeError("Empty waiter is already set")
-        waiter = self._loop.create_future()
+        waiter: asyncio.Future[None] = self._loop.create_future()
         if not self._flush():
             waiter.set_result(None)
         self._set_empty_waiter(waiter)
