@@ -1,8 +1,10 @@
-"""Connections of a loop get native transports."""
+"""Connections: accepting them, and giving them native transports."""
 
 from __future__ import annotations
 
-from asyncio import constants, sslproto
+import errno
+import logging
+from asyncio import constants, sslproto, trsock
 from typing import TYPE_CHECKING, Any
 
 from maypole.transports.stream import StreamTransport
@@ -12,13 +14,88 @@ if TYPE_CHECKING:
     import socket
     import ssl
     from asyncio import SelectorEventLoop as _Base
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 else:
     _Base = object
 
 
+logger = logging.getLogger("asyncio")
+
+OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
 class ConnectionsMixin(_Base):
-    """Makes the transports of stream sockets, plain and under TLS."""
+    """Accepts connections and makes the transports of stream sockets, plain and under TLS."""
+
+    def _accept_connection(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        sock: socket.socket,
+        sslcontext: ssl.SSLContext | None = None,
+        server: Any = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+    ) -> None:
+        """Accept what waits, at most `backlog` connections in one turn.
+
+        A plain connection needs no task: its transport is there at once. Under TLS the inherited coroutine waits
+        for the handshake.
+        """
+        for _ in range(backlog):
+            try:
+                conn, addr = sock.accept()
+                if self._debug:
+                    logger.debug("%r got a new connection from %r: %r", server, addr, conn)
+                conn.setblocking(False)
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as exc:
+                if exc.errno not in OUT_OF_RESOURCES:
+                    raise
+                retry = (protocol_factory, sock, sslcontext, server, backlog, ssl_handshake_timeout)
+                self._accept_later(exc, sock, (*retry, ssl_shutdown_timeout))
+                return
+            extra = {"peername": addr}
+            if sslcontext:
+                timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
+                self.create_task(
+                    self._accept_connection2(protocol_factory, conn, extra, sslcontext, server, *timeouts)
+                )
+            else:
+                self._accept_plain(protocol_factory, conn, extra, server)
+
+    def _accept_plain(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        conn: socket.socket,
+        extra: dict[str, Any],
+        server: Any,
+    ) -> None:
+        protocol = None
+        try:
+            protocol = protocol_factory()
+            self._make_socket_transport(conn, protocol, extra=extra, server=server)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            if self._debug:
+                context = {"message": "Error on transport creation for incoming connection", "exception": exc}
+                if protocol is not None:
+                    context["protocol"] = protocol
+                self.call_exception_handler(context)
+
+    def _accept_later(self, exc: OSError, sock: socket.socket, retry: tuple[Any, ...]) -> None:
+        """Give the descriptors time to come back: a listening socket stays readable meanwhile."""
+        self.call_exception_handler(
+            {
+                "message": "socket.accept() out of system resource",
+                "exception": exc,
+                "socket": trsock.TransportSocket(sock),
+            }
+        )
+        self._remove_reader(sock.fileno())
+        self.call_later(constants.ACCEPT_RETRY_DELAY, self._start_serving, *retry)
 
     def _make_socket_transport(
         self,
