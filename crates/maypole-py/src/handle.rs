@@ -209,8 +209,8 @@ unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
 fn recycle(handle: &Obj) -> bool {
     let (types, slots) = (types(), &asyncio::get().handle_slots);
     let class = handle.type_ptr().cast();
-    let timer =
-        class == types.timer_handle.as_ptr() || handle.is_instance_of(types.timer_handle.as_ptr().cast());
+    let timer = class != types.handle.as_ptr()
+        && (class == types.timer_handle.as_ptr() || handle.is_instance_of(types.timer_handle.as_ptr().cast()));
     // SAFETY: a handle of our types; every slot is emptied before its value is dropped.
     let event_loop = unsafe {
         for slot in [

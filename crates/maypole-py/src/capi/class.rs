@@ -154,7 +154,7 @@ pub(crate) use {fast, getter, module_function, noargs, setter};
 pub(crate) struct Class {
     name: &'static CStr,
     size: usize,
-    flags: u64,
+    flags: std::ffi::c_ulong,
     slots: Vec<ffi::PyType_Slot>,
     methods: Vec<ffi::PyMethodDef>,
     attributes: Vec<ffi::PyGetSetDef>,
@@ -170,7 +170,7 @@ impl Class {
         Class {
             name,
             size,
-            flags: flags as u64,
+            flags,
             slots,
             methods,
             attributes,
@@ -180,7 +180,7 @@ impl Class {
 
     /// Leaves garbage collection to the base class, whose traversal covers all of the instance's references.
     pub(crate) fn collected_by_base(mut self) -> Class {
-        self.flags &= !(ffi::Py_TPFLAGS_HAVE_GC as u64);
+        self.flags &= !ffi::Py_TPFLAGS_HAVE_GC;
         self
     }
 

@@ -42,12 +42,6 @@ impl Field {
         self.0.get().is_null()
     }
 
-    /// Whether the field holds exactly this object.
-    #[inline(always)]
-    pub(crate) fn is(&self, object: &Obj) -> bool {
-        self.0.get() == object.as_ptr()
-    }
-
     /// Puts a value in and hands the old one back.
     #[inline(always)]
     #[must_use = "dropping the old value may run Python code: choose when"]

@@ -57,7 +57,7 @@ impl Slot {
     /// # Safety
     /// As [`Slot::get`]; the reference is only good until Python code runs.
     #[inline(always)]
-    pub(crate) unsafe fn peek<'a>(self, object: &'a Obj) -> Option<&'a Obj> {
+    pub(crate) unsafe fn peek(self, object: &Obj) -> Option<&Obj> {
         // SAFETY: the caller's word.
         unsafe { Obj::from_ptr_opt(*self.place(object)) }
     }

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use pyo3::ffi;
 
-use super::FutureObject;
+use super::{Callbacks, FutureObject};
 use crate::asyncio;
 use crate::capi::class::Visitor;
 use crate::capi::error::check;
@@ -185,7 +185,7 @@ pub(super) fn remove_done_callback(this: &FutureObject, args: Args<'_>) -> Resul
 }
 
 impl FutureObject {
-    fn replace_callbacks(&self, kept: Option<Box<Vec<Callback>>>) -> Option<Box<Vec<Callback>>> {
+    fn replace_callbacks(&self, kept: Callbacks) -> Callbacks {
         std::mem::replace(&mut *self.callbacks.borrow_mut(), kept)
     }
 

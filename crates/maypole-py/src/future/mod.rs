@@ -43,6 +43,9 @@ pub(crate) enum State {
     Failed,
 }
 
+/// A list that most futures never need: one word while it is not there, instead of three.
+type Callbacks = Option<Box<Vec<Callback>>>;
+
 /// The memory of a `maypole._maypole.Future`, and the first part of a task's.
 #[repr(C)]
 pub(crate) struct FutureObject {
@@ -57,7 +60,7 @@ pub(crate) struct FutureObject {
     /// The native task that awaits, if nobody was there before it.
     waiter: Field,
     /// Everybody else who is to be told, in order; made when needed.
-    callbacks: RefCell<Option<Box<Vec<Callback>>>>,
+    callbacks: RefCell<Callbacks>,
     dict: Field,
     weak_references: Cell<*mut ffi::PyObject>,
     state: Cell<State>,
