@@ -45,12 +45,13 @@ PACKAGE_EDGES: dict[str, set[str]] = {
     "virtual": set(),
     "loop": {"_maypole", "transports", "virtual", "versions"},
     "transports": {"_maypole", "versions"},
+    "natives": {"_maypole"},
     "trace": {"_maypole", "versions"},
     "patterns": {"_maypole"},
     "testing": {"", "virtual"},
     "lab": {"", "_maypole", "patterns", "trace", "testing"},
     "learn": {"", "testing", "trace", "virtual"},
-    "": {"_maypole", "platform", "versions", "loop"},
+    "": {"_maypole", "platform", "versions", "loop", "natives"},
 }
 PACKAGE_EDGES["cli"] = {"_maypole", *PACKAGE_EDGES}  # the program's face knows all; nothing knows it
 

@@ -7,24 +7,21 @@ import logging
 from asyncio import constants, sslproto, trsock
 from typing import TYPE_CHECKING, Any
 
+from maypole.loop.inherited import MixedInto
 from maypole.transports.stream import StreamTransport
 
 if TYPE_CHECKING:
     import asyncio
     import socket
     import ssl
-    from asyncio import SelectorEventLoop as _Base
     from collections.abc import Callable, Mapping
-else:
-    _Base = object
-
 
 logger = logging.getLogger("asyncio")
 
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
-class ConnectionsMixin(_Base):
+class ConnectionsMixin(MixedInto):
     """Accepts connections and makes the transports of stream sockets, plain and under TLS."""
 
     def _accept_connection(
@@ -39,8 +36,8 @@ class ConnectionsMixin(_Base):
     ) -> None:
         """Accept what waits, at most `backlog` connections in one turn.
 
-        A plain connection needs no task: its transport is there at once. Under TLS the inherited coroutine waits
-        for the handshake.
+        A plain connection needs no task: its transport is there at once. Under TLS the inherited coroutine
+        waits for the handshake.
         """
         for _ in range(backlog):
             try:
@@ -124,7 +121,8 @@ class ConnectionsMixin(_Base):
         ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
     ) -> asyncio.Transport:
         self._ensure_fd_no_transport(rawsock)
-        ssl_protocol = sslproto.SSLProtocol(
+        protocol_class: Any = sslproto.SSLProtocol  # typeshed knows neither None nor fractions of seconds
+        ssl_protocol = protocol_class(
             self,
             protocol,
             sslcontext,
@@ -135,4 +133,5 @@ class ConnectionsMixin(_Base):
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
         StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server)
-        return ssl_protocol._app_transport  # type: ignore[no-any-return]
+        app_transport: asyncio.Transport = ssl_protocol._app_transport
+        return app_transport

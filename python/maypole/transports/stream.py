@@ -21,7 +21,7 @@ from maypole import _maypole, versions
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from maypole.loop import EventLoop
+    from maypole.loop.inherited import MixedInto
 
 logger = logging.getLogger("asyncio")
 
@@ -50,7 +50,7 @@ class StreamTransport(_maypole.StreamTransport):
 
     def __init__(
         self,
-        loop: EventLoop,
+        loop: MixedInto,
         sock: socket.socket,
         protocol: asyncio.BaseProtocol,
         waiter: asyncio.Future[None] | None = None,
