@@ -20,7 +20,11 @@ class FailureMixin(MixedInto):
     def _report_callback_failure(self, handle: Handle, exception: BaseException) -> None:
         """Tell the exception handler what asyncio tells it."""
         fields: Any = handle  # typeshed does not know all of them
-        callback = versions.format_callback(fields._callback, fields._args, self.get_debug())
+        try:
+            callback = versions.format_callback(fields._callback, fields._args, self.get_debug())
+        except Exception:
+            # A callback that cannot even be shown must not end the loop.
+            callback = object.__repr__(fields._callback)
         context: dict[str, Any] = {
             "message": f"Exception in callback {callback}",
             "exception": exception,
@@ -39,6 +43,9 @@ class FailureMixin(MixedInto):
             took = self.time() - started
             if took >= self.slow_callback_duration:
                 logger.warning("Executing %s took %.3f seconds", versions.format_handle(handle), took)
+        except Exception as exc:
+            # `Handle._run` lets only what it fails to show come this far.
+            self._report_callback_failure(handle, exc)
         finally:
             self._current_handle = None
             # A traceback may keep this frame alive; it must not keep the handle and its task with it.
