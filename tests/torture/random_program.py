@@ -1,8 +1,8 @@
 """A program in which everything of the user's fails now and then; reproducible from its seed.
 
-Run as ``python random_program.py SEED STEPS``. Callbacks, protocol methods, comparisons, ``__repr__`` and ``__del__``
-raise, close, abort, cancel and come back into the loop; garbage is collected at odd moments. It prints ``survived``
-when the loop has outlived all of that.
+Run as ``python random_program.py SEED STEPS``. Callbacks, protocol methods, comparisons, ``__repr__`` and
+``__del__`` raise, close, abort, cancel and come back into the loop; garbage is collected at odd moments. It
+prints ``survived`` when the loop has outlived all of that.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Unruly:
     def __del__(self) -> None:
         if chance(0.2):
             with contextlib.suppress(RuntimeError):
-                loop.call_soon(print).cancel()
+                loop.call_soon(id).cancel()
 
 
 class UnrulyProtocol(asyncio.Protocol):
@@ -113,7 +113,7 @@ class UnrulyBuffer(asyncio.BufferedProtocol, UnrulyProtocol):
 class Yields:
     """An awaitable that yields what no task expects."""
 
-    def __await__(self) -> Any:  # noqa: ANN401
+    def __await__(self) -> Any:
         with contextlib.suppress(RuntimeError):
             yield object()
 
@@ -216,4 +216,4 @@ loop.set_exception_handler(unruly_handler)
 loop.run_until_complete(main())
 loop.close()
 gc.collect()
-print("survived")
+sys.stdout.write("survived\n")

@@ -1,4 +1,4 @@
-"""Nothing that user code does ends the process: random programs, each reproducible from the seed in its name."""
+"""Nothing that user code does ends the process: random programs, each reproducible from its seed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def test_loop_outlives_a_random_program(seed: int, environment: str) -> None:
     assert (done.returncode, done.stdout) == (0, "survived\n"), f"seed {seed}:\n{done.stderr[-3000:]}"
 
 
-GC_EVERY_TIME = "import gc, sys, runpy; gc.set_threshold(1); del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+GC_EVERY_TIME = (
+    "import gc, sys, runpy; gc.set_threshold(1); del sys.argv[0]; "
+    "runpy.run_path(sys.argv[0], run_name='__main__')"
+)
 
 
 @pytest.mark.parametrize("seed", range(10, 12))
