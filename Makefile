@@ -65,10 +65,10 @@ test-loom: ## Every interleaving of the inbox and its wake-up
 	@RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(TARGET)/loom cargo test -p maypole-core --release --test loom --quiet
 
 test-conformance: ## CPython's own asyncio tests, on every Python found
-	@for version in $$($(BOOT) tools/pythons.py --versions); do $(MAKE) conformance-$$version; done
+	@$(call on-every-python,conformance)
 
 test-python: ## The project's Python tests, on every Python found
-	@for version in $$($(BOOT) tools/pythons.py --versions); do $(MAKE) pytest-$$version; done
+	@$(call on-every-python,pytest)
 
 conformance-%: ## CPython's asyncio tests on one Python (conformance-3.12)
 	@$(call say,CPython's own asyncio tests on Python $*)
@@ -94,7 +94,7 @@ lint-python: ## ruff, mypy --strict and stubtest
 ##@ Smaller verbs
 .PHONY: build format
 build: ## Build maypole into the venv of every Python found
-	@for version in $$($(BOOT) tools/pythons.py --versions); do $(BUILD) $$version; done
+	@versions=$$($(BOOT) tools/pythons.py --versions); for version in $$versions; do $(BUILD) $$version; done
 
 format: ## Format all code in place
 	@cargo fmt --all
@@ -102,4 +102,8 @@ format: ## Format all code in place
 
 CARGO = PYO3_PYTHON="$$($(BOOT) tools/pythons.py $(FIRST))" cargo
 comma := ,
+# Run one verb on every Python found; the others still run when it fails on one.
+on-every-python = versions=$$($(BOOT) tools/pythons.py --versions); failed=""; for version in $$versions; do \
+	$(MAKE) $(1)-$$version || failed="$$failed $$version"; done; \
+	test -z "$$failed" || { echo "$(1) failed on Python$$failed" >&2; exit 1; }
 say = printf '\n== %s\n' "$(1)"

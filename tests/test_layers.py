@@ -46,6 +46,7 @@ PACKAGE_EDGES: dict[str, set[str]] = {
     "loop": {"_maypole", "transports", "virtual", "versions"},
     "transports": {"_maypole", "versions"},
     "natives": {"_maypole"},
+    "natives": {"_maypole", "versions"},
     "trace": {"_maypole", "versions"},
     "patterns": {"_maypole"},
     "testing": {"", "virtual"},
