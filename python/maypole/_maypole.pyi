@@ -776,11 +776,12 @@ class Queue(Generic[_T]):
             ValueError: if it was called more often than there were items.
         """
 
-    def shutdown(self, immediate: bool = False) -> None:
-        """End the queue: `put` raises from now on, and `get` once it is empty, or at once.
+    if sys.version_info >= (3, 13):
+        def shutdown(self, immediate: bool = False) -> None:
+            """End the queue: `put` raises from now on, and `get` once it is empty, or at once.
 
-        Source: https://docs.python.org/3.13/library/asyncio-queue.html#asyncio.Queue.shutdown
-        """
+            Source: https://docs.python.org/3.13/library/asyncio-queue.html#asyncio.Queue.shutdown
+            """
 
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     def _init(self, maxsize: int, /) -> None: ...
