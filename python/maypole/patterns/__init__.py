@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from maypole.patterns.channels import Receiver as Receiver
     from maypole.patterns.channels import Sender as Sender
     from maypole.patterns.channels import channel as channel
+    from maypole.patterns.clusters import Dask as Dask
+    from maypole.patterns.clusters import Ray as Ray
     from maypole.patterns.deadline import Deadline as Deadline
     from maypole.patterns.deadline import finally_within as finally_within
     from maypole.patterns.errors import BudgetExhausted as BudgetExhausted
@@ -119,6 +121,7 @@ _HOMES = {
     "bulkhead": ("Bulkhead", "BulkheadStats"),
     "channel_state": ("ChannelStats", "Overflow"),
     "channels": ("Receiver", "Sender", "channel"),
+    "clusters": ("Dask", "Ray"),
     "deadline": ("Deadline", "finally_within"),
     "errors": (
         "BudgetExhausted",
