@@ -583,6 +583,104 @@ class StreamTransport(_FlowControlMixin):
     def _buffer(self) -> list[bytes]:
         """A copy of the chunks that wait to be sent."""
 
+@disjoint_base
+class DatagramTransport(_FlowControlMixin):
+    """The native half of `maypole.transports.DatagramTransport`: receiving and sending.
+
+    Source: https://docs.python.org/3/library/asyncio-protocol.html#datagram-transports
+    """
+
+    def __new__(
+        cls, extra: Mapping[str, Any] | None = None, loop: asyncio.AbstractEventLoop | None = None
+    ) -> Self: ...
+    def sendto(self, data: bytes | bytearray | memoryview, addr: Any = None) -> None:
+        """Send a datagram; what the socket does not take waits.
+
+        Raises:
+            TypeError: for anything that is no buffer of bytes.
+            ValueError: for another address than that of a connected socket.
+        """
+
+    def is_reading(self) -> bool:
+        """Say whether the protocol receives."""
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+        """Give the socket to another protocol."""
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol."""
+
+    def is_closing(self) -> bool:
+        """Say whether the transport is closing or closed."""
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes the socket has not taken."""
+
+    # What the Python half calls.
+
+    def _begin(
+        self,
+        loop: Loop,
+        fd: int,
+        family: int,
+        protocol: asyncio.BaseProtocol,
+        address: Any,
+        connected: bool,
+        /,
+    ) -> None:
+        """Give the transport its socket."""
+
+    def _end(self) -> None:
+        """Forget loop and protocol: the socket is closed."""
+
+    def _lose(self) -> None:
+        """Drop what is not sent, stop watching, and count the endpoint as lost."""
+
+    def _begin_closing(self) -> bool:
+        """Stop receiving; return whether nothing waits to be sent."""
+
+    def _start_reading(self) -> None:
+        """Watch for datagrams, unless paused or closing."""
+
+    def _pause_reading(self) -> bool:
+        """Stop receiving; return False if that was so already."""
+
+    def _resume_reading(self) -> bool:
+        """Receive again; return False if that was so already."""
+
+    def _run_ready(self, reading: bool, /) -> None:
+        """Receive, or send what waits, as if the poller had said so."""
+
+    def _set_limits(self, high: int, low: int, /) -> None:
+        """Set the water marks, in bytes."""
+
+    _extra: dict[str, Any]
+    @property
+    def _loop(self) -> Any: ...
+    @property
+    def _protocol(self) -> Any: ...
+    @property
+    def _context(self) -> Context | None: ...
+    @property
+    def _address(self) -> Any: ...
+    @property
+    def _sock_fd(self) -> int: ...
+    @property
+    def _conn_lost(self) -> int: ...
+    @property
+    def _closing(self) -> bool: ...
+    @property
+    def _paused(self) -> bool: ...
+    @property
+    def _protocol_paused(self) -> bool: ...
+    @property
+    def _high_water(self) -> int: ...
+    @property
+    def _low_water(self) -> int: ...
+    @property
+    def _buffer(self) -> list[tuple[bytes, Any]]:
+        """A copy of the datagrams that wait to be sent, with their addresses."""
+
 # asyncio's helpers. Their methods return an `Operation` where asyncio's are coroutine functions.
 
 @disjoint_base
