@@ -17,6 +17,7 @@ from maypole._maypole import (
     PriorityQueue,
     Queue,
     Semaphore,
+    gather,
     sleep,
 )
 from maypole.natives.condition import Condition
@@ -31,6 +32,7 @@ __all__ = [
     "PriorityQueue",
     "Queue",
     "Semaphore",
+    "gather",
     "install",
     "sleep",
     "uninstall",

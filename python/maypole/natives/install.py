@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 REPLACED: dict[str, tuple[str, ...]] = {
-    "asyncio.tasks": ("sleep",),
+    "asyncio.tasks": ("gather", "sleep"),
     "asyncio.locks": ("BoundedSemaphore", "Event", "Lock", "Semaphore"),
     "asyncio.queues": ("LifoQueue", "PriorityQueue", "Queue"),
 }

@@ -1,10 +1,11 @@
-//! asyncio's helpers, natively: `sleep`, `Event`, `Lock`, `Semaphore`, `Queue`.
+//! asyncio's helpers, natively: `sleep`, `gather`, `Event`, `Lock`, `Semaphore`, `Queue`.
 //!
 //! In asyncio each call of `lock.acquire()` or `queue.get()` makes a coroutine, and each wait a future besides. Here one pooled
 //! object is both.
 //!
 //! * [`operation`]: that object: a coroutine until it waits, a future while it does;
 //! * [`sleep`]: an operation with its timer inside;
+//! * [`gather`]: many awaitables at once;
 //! * [`bound`], [`waiters`], [`held`]: what locks, events and queues share: the loop they belong to, the line of those who wait,
 //!   life and death of the object;
 //! * [`event`], [`lock`], [`semaphore`], [`queue`]: asyncio's classes;
@@ -17,6 +18,7 @@
 
 mod bound;
 mod event;
+pub(crate) mod gather;
 mod held;
 mod lock;
 pub(crate) mod operation;
@@ -27,11 +29,30 @@ mod stdlib;
 mod waiters;
 
 use crate::capi::{Obj, Result};
+use gather::Gathering;
+use operation::Operation;
+
+/// Whether a task may wait for objects of this class as for a plain native future.
+#[inline(always)]
+pub(crate) fn is_future_class(class: *mut pyo3::ffi::PyObject) -> bool {
+    class == operation::class().as_ptr() || class == gather::class().as_ptr()
+}
+
+/// Runs an item of the queue that is one of ours: a `sleep` whose time has come, a gathering with a child that is done. No Python
+/// code runs.
+#[inline(always)]
+pub(crate) fn run(item: &Obj) -> Option<Result<()>> {
+    if let Some(operation) = Operation::downcast(item) {
+        return Some(operation.fire());
+    }
+    Gathering::downcast(item).map(Gathering::step)
+}
 
 /// Makes the types; called once while the module is imported, after the future's.
 pub(crate) fn init() -> Result<()> {
     stdlib::init()?;
     operation::init()?;
+    gather::init()?;
     event::init()?;
     lock::init()?;
     semaphore::init()?;
@@ -42,6 +63,7 @@ pub(crate) fn init() -> Result<()> {
 pub(crate) fn register(module: &Obj) -> Result<()> {
     operation::register(module)?;
     sleep::register(module)?;
+    gather::register(module)?;
     event::register(module)?;
     lock::register(module)?;
     semaphore::register(module)?;

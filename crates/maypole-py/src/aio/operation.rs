@@ -211,6 +211,11 @@ impl Operation {
         Some(unsafe { Operation::of(object.as_ptr()) })
     }
 
+    /// Whether nobody has awaited it.
+    pub(super) fn is_new(&self) -> bool {
+        self.stage.get() == Stage::New
+    }
+
     /// The operation's future: pending while it waits.
     #[inline(always)]
     pub(super) fn future(&self) -> &FutureObject {

@@ -9,6 +9,9 @@ use crate::capi::{Obj, Owned, Result, call};
 /// Functions and classes of the standard library.
 pub(super) struct Stdlib {
     running_loop: Owned,
+    pub(super) gather: Owned,
+    /// The class of what asyncio's `gather` returns.
+    pub(super) gathering_future: Owned,
     pub(super) sleep: Owned,
     pub(super) is_nan: Owned,
     pub(super) deque: Owned,
@@ -28,6 +31,7 @@ pub(super) struct Names {
     pub(super) acquire: Owned,
     pub(super) append: Owned,
     pub(super) cancelled: Owned,
+    pub(super) create_task: Owned,
     pub(super) done: Owned,
     pub(super) empty: Owned,
     pub(super) full: Owned,
@@ -41,6 +45,7 @@ pub(super) struct Names {
     pub(super) qsize: Owned,
     pub(super) release: Owned,
     pub(super) remove: Owned,
+    pub(super) return_exceptions: Owned,
     pub(super) set_result: Owned,
 }
 
@@ -53,6 +58,8 @@ pub(super) fn init() -> Result<()> {
     }
     STDLIB.set(Stdlib {
         running_loop: import_from("asyncio.events", "_get_running_loop")?,
+        gather: import_from("asyncio.tasks", "gather")?,
+        gathering_future: import_from("asyncio.tasks", "_GatheringFuture")?,
         sleep: import_from("asyncio.tasks", "sleep")?,
         is_nan: import_from("math", "isnan")?,
         deque: import_from("collections", "deque")?,
@@ -73,6 +80,7 @@ impl Names {
             acquire: call::interned("acquire")?,
             append: call::interned("append")?,
             cancelled: call::interned("cancelled")?,
+            create_task: call::interned("create_task")?,
             done: call::interned("done")?,
             empty: call::interned("empty")?,
             full: call::interned("full")?,
@@ -86,6 +94,7 @@ impl Names {
             qsize: call::interned("qsize")?,
             release: call::interned("release")?,
             remove: call::interned("remove")?,
+            return_exceptions: call::interned("return_exceptions")?,
             set_result: call::interned("set_result")?,
         })
     }
@@ -107,11 +116,17 @@ pub(super) fn names() -> &'static Names {
 /// `RuntimeError` if none does.
 #[inline]
 pub(super) fn running_loop() -> Result<Owned> {
-    let found = get().running_loop.call(&[])?;
+    let found = running_loop_or_none()?;
     if found.is_none() {
         return Err(runtime_error("no running event loop"));
     }
     Ok(found)
+}
+
+/// The loop that runs in this thread, or `None`.
+#[inline]
+pub(super) fn running_loop_or_none() -> Result<Owned> {
+    get().running_loop.call(&[])
 }
 
 /// The text of a Python string.

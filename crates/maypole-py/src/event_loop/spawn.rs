@@ -52,6 +52,13 @@ pub(super) fn create_task(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
     task::spawn(this, &parts)
 }
 
+impl LoopObject {
+    /// Whether `create_task(coroutine)` makes a native task and does nothing else, if nobody has replaced it.
+    pub(crate) fn makes_native_tasks(&self) -> bool {
+        !self.plain_tasks.get() && !self.debug.get() && self.task_factory.is_empty()
+    }
+}
+
 /// The arguments, if a native task is to be made of them.
 #[inline]
 fn native_parts<'a>(this: &LoopObject, args: Args<'a>) -> Result<Option<task::Parts<'a>>> {

@@ -6,7 +6,7 @@
 use pyo3::ffi;
 
 use super::{LoopObject, failure};
-use crate::aio::operation::Operation;
+use crate::aio;
 use crate::capi::class::Native;
 use crate::capi::error::{check, restore, take};
 use crate::capi::object::none;
@@ -65,8 +65,10 @@ fn run_items(this: &LoopObject) -> Result<()> {
         if item.type_ptr().cast() == task_class {
             // SAFETY: the exact type was just checked.
             step_task(this, unsafe { TaskObject::of(item.as_ptr()) })?;
-        } else if let Some(operation) = Operation::downcast(&item) {
-            fire(this, operation)?;
+        } else if let Some(outcome) = aio::run(&item) {
+            if outcome.is_err() {
+                failure::report_step(this, None)?;
+            }
         } else {
             run_item(this, &item)?;
         }
@@ -81,15 +83,6 @@ fn step_task(this: &LoopObject, task: &TaskObject) -> Result<()> {
     match entered.and_then(|()| task::step::run(task)) {
         Ok(()) => Ok(()),
         Err(_) => failure::report_step(this, Some(task.as_obj())),
-    }
-}
-
-/// Finishes a `sleep` whose time has come. No Python code runs, so the current task may stay.
-#[inline]
-fn fire(this: &LoopObject, operation: &Operation) -> Result<()> {
-    match operation.fire() {
-        Ok(()) => Ok(()),
-        Err(_) => failure::report_step(this, None),
     }
 }
 

@@ -5,6 +5,7 @@ use std::ffi::c_int;
 use pyo3::ffi;
 
 use super::{Callbacks, FutureObject};
+use crate::aio::gather::{self, Gathering};
 use crate::asyncio;
 use crate::capi::class::Visitor;
 use crate::capi::error::check;
@@ -17,7 +18,7 @@ use crate::event_loop::LoopObject;
 pub(crate) enum Callback {
     /// A Python function, called through the loop in a context.
     Function { function: Owned, context: Owned },
-    /// A native task, stepped by the loop.
+    /// A native task, stepped by the loop, or a gathering.
     Waiter(Owned),
 }
 
@@ -34,7 +35,7 @@ impl Callback {
 }
 
 impl FutureObject {
-    /// Registers a native task of the same native loop, to be stepped when the future is done.
+    /// Registers a native task of the same native loop, to be stepped when the future is done; or a gathering.
     #[inline]
     pub(crate) fn add_waiter(&self, task: Owned) {
         let mut callbacks = self.callbacks.borrow_mut();
@@ -75,6 +76,9 @@ impl FutureObject {
     }
 
     fn wake(&self, task: Owned) -> Result<()> {
+        if let Some(gathering) = Gathering::downcast(&task) {
+            gathering.note(self.object());
+        }
         let event_loop = self.event_loop()?;
         match LoopObject::downcast(event_loop) {
             Some(own) => own.enqueue_task(task),
@@ -184,6 +188,15 @@ pub(super) fn remove_done_callback(this: &FutureObject, args: Args<'_>) -> Resul
     call::integer(count)
 }
 
+/// What a native waiter looks like in `_callbacks`.
+fn wakeup_of(waiter: &Obj) -> Result<Owned> {
+    if Gathering::downcast(waiter).is_some() {
+        gather::callback_of(waiter)
+    } else {
+        crate::task::wakeup_of(waiter)
+    }
+}
+
 impl FutureObject {
     fn replace_callbacks(&self, kept: Callbacks) -> Callbacks {
         std::mem::replace(&mut *self.callbacks.borrow_mut(), kept)
@@ -200,7 +213,7 @@ impl FutureObject {
         }
         let pairs = all.into_iter().map(|callback| match callback {
             Callback::Function { function, context } => call::tuple(&[&function, &context]),
-            Callback::Waiter(task) => call::tuple(&[&*crate::task::wakeup_of(&task)?, &*none()]),
+            Callback::Waiter(waiter) => call::tuple(&[&*wakeup_of(&waiter)?, &*none()]),
         });
         call::list(pairs.collect::<Result<_>>()?)
     }

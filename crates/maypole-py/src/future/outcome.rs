@@ -163,7 +163,7 @@ pub(super) fn result(this: &FutureObject) -> Result<Owned> {
     this.take_result()
 }
 
-pub(super) fn exception(this: &FutureObject) -> Result<Owned> {
+pub(crate) fn exception(this: &FutureObject) -> Result<Owned> {
     this.event_loop()?;
     match this.state() {
         State::Pending => Err(invalid_state("Exception is not set.")),

@@ -6,6 +6,7 @@ use pyo3::ffi;
 
 use super::TaskObject;
 use crate::aio::operation::Operation;
+use crate::capi::class::Native;
 use crate::capi::error::check;
 use crate::capi::object::boolean;
 use crate::capi::{Args, Obj, Owned, Result, call, names};
@@ -13,25 +14,33 @@ use crate::future::FutureObject;
 
 pub(super) fn cancel(this: &TaskObject, args: Args<'_>) -> Result<Owned> {
     let [message] = args.bind("cancel", [&names::get().msg], 0)?;
+    request(this, message).map(boolean)
+}
+
+fn request(this: &TaskObject, message: Option<&Obj>) -> Result<bool> {
     let message = message.filter(|message| !message.is_none());
     this.future.event_loop()?;
     this.future.forget_unretrieved();
     if this.future.is_done() {
-        return Ok(boolean(false));
+        return Ok(false);
     }
     this.cancels.set(this.cancels.get() + 1);
     if let Some(waited) = this.waits_for.get()
         && cancel_awaited(&waited, message)?
     {
-        return Ok(boolean(true));
+        return Ok(true);
     }
     this.must_cancel.set(true);
     this.future.set_cancel_message(message);
-    Ok(boolean(true))
+    Ok(true)
 }
 
 /// `waited.cancel(msg=message)`.
-pub(super) fn cancel_awaited(waited: &Obj, message: Option<&Obj>) -> Result<bool> {
+pub(crate) fn cancel_awaited(waited: &Obj, message: Option<&Obj>) -> Result<bool> {
+    if waited.type_ptr().cast() == super::class().as_ptr() {
+        // SAFETY: the exact type was just checked.
+        return request(unsafe { TaskObject::of(waited.as_ptr()) }, message);
+    }
     if let Some(future) = FutureObject::downcast(waited)
         && waited.type_ptr().cast() == crate::future::class().as_ptr()
     {

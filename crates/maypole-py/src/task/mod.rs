@@ -11,7 +11,7 @@
 //! Invariant: a pending task is in exactly one place: in the queue, or told by what it waits for.
 //! Source: <https://docs.python.org/3/library/asyncio-task.html#task-object>
 
-mod cancel;
+pub(crate) mod cancel;
 pub(crate) mod current;
 mod fields;
 pub(crate) mod registry;
@@ -132,6 +132,11 @@ impl TaskObject {
         let event_loop = self.future.clear();
         drop(values);
         event_loop
+    }
+
+    /// Nobody wants to hear that the task was destroyed while pending.
+    pub(crate) fn die_quietly(&self) {
+        self.quiet_death.set(true);
     }
 
     fn visit(&self, visitor: Visitor) -> std::result::Result<(), c_int> {

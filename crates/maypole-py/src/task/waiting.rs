@@ -8,7 +8,7 @@ use std::ffi::c_void;
 use pyo3::ffi;
 
 use super::{TaskObject, current, step};
-use crate::aio::operation;
+use crate::aio;
 use crate::capi::class::{Native, enter};
 use crate::capi::error::{check, restore, take};
 use crate::capi::{Obj, Owned, Raised, Result, call, names};
@@ -23,7 +23,7 @@ impl TaskObject {
         let class = value.type_ptr().cast();
         if class == future::class().as_ptr()
             || class == super::class().as_ptr()
-            || class == operation::class().as_ptr()
+            || aio::is_future_class(class)
         {
             return self.wait_for_own(value);
         }
