@@ -74,22 +74,23 @@ class Window:
 
 
 class LimiterMachine(RuleBasedStateMachine):
-    """One rule, a line, pauses, and those who give up."""
+    """One rule, a line, pauses, and those who give up: a bucket."""
 
     waiting = Bundle("waiting")
     granted = Bundle("granted")
 
+    bucket = True
+
     @initialize(
-        bucket=st.booleans(),
         rate=st.sampled_from([1, 2, 4, 5, 10, 20, 50]),
         burst=st.integers(3, 8),
         empty=st.booleans(),
     )
-    def begin(self, bucket: bool, rate: int, burst: int, empty: bool) -> None:
+    def begin(self, rate: int, burst: int, empty: bool) -> None:
         self.now = Fraction(1000)
-        self.whole = not bucket
+        self.whole = not self.bucket
         self.model: Bucket | Window
-        if bucket:
+        if self.bucket:
             level = Fraction(0) if empty else Fraction(burst)
             self.model = Bucket(Fraction(rate), Fraction(burst), level, self.now)
             native = Rule.bucket(rate, burst, 0 if empty else None)
@@ -217,6 +218,12 @@ class LimiterMachine(RuleBasedStateMachine):
             assert abs(Fraction(level) - self.model.level) < Fraction(1, 10**6)
         else:
             assert Fraction(level) == self.model.limit - self.model.held(self.now)
+
+
+class WindowMachine(LimiterMachine):
+    """The same, under a window."""
+
+    bucket = False
 
 
 class GateMachine(RuleBasedStateMachine):
@@ -481,10 +488,11 @@ class BreakerMachine(RuleBasedStateMachine):
 def as_test(machine: type[RuleBasedStateMachine]) -> Any:
     """The machine as a test case; its runs are bounded, not timed."""
     case = machine.TestCase
-    case.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+    case.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
     return case
 
 
-TestLimiter = as_test(LimiterMachine)
+TestBucket = as_test(LimiterMachine)
+TestWindow = as_test(WindowMachine)
 TestGate = as_test(GateMachine)
 TestBreaker = as_test(BreakerMachine)
