@@ -6,6 +6,7 @@
 //! Invariant: the module needs the interpreter lock and says so; a second interpreter is refused by PyO3.
 //! Invariant: no panic leaves the crate as anything but a Python exception.
 
+mod address;
 mod aio;
 mod asyncio;
 mod capi;

@@ -8,6 +8,7 @@
 //! | `signal.rs` | [`SignalPipe`]: signal numbers as bytes, for `signal.set_wakeup_fd` |
 //! | `clock.rs` | [`monotonic_ns`] for deadlines, [`StampClock`] for traces |
 //! | `net.rs` | [`net`]: TCP calls that never block |
+//! | `datagram.rs` | [`datagram`]: datagrams and their addresses |
 //!
 //! Invariant: descriptors made here are owned ([`std::os::fd::OwnedFd`]), close on drop, and are close-on-exec.
 //! Invariant: no error of the system is swallowed; where one is taken as success, the place says why.
@@ -15,6 +16,7 @@
 compile_error!("maypole runs on Linux only: it needs epoll and eventfd");
 
 mod clock;
+pub mod datagram;
 mod epoll;
 pub mod net;
 mod poller;

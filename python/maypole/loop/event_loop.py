@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 from maypole import _maypole
 from maypole.loop.children import ChildrenMixin
 from maypole.loop.connections import ConnectionsMixin
+from maypole.loop.datagrams import DatagramsMixin
 from maypole.loop.failure import FailureMixin
 from maypole.loop.lifecycle import LifecycleMixin
 from maypole.loop.selector import NativeSelector
@@ -22,6 +23,7 @@ class EventLoop(
     VirtualTimeMixin,
     ChildrenMixin,
     ConnectionsMixin,
+    DatagramsMixin,
     LifecycleMixin,
     FailureMixin,
     _maypole.Loop,

@@ -1,8 +1,11 @@
 """Transports of maypole loops: what happens once per connection; reading and writing are native.
 
 - `stream`: `StreamTransport`, for TCP and Unix sockets.
+- `datagram`: `DatagramTransport`, for UDP and Unix datagram sockets.
+- `water_marks`: the checked water marks of a transport.
 """
 
+from maypole.transports.datagram import DatagramTransport
 from maypole.transports.stream import StreamTransport
 
-__all__ = ["StreamTransport"]
+__all__ = ["DatagramTransport", "StreamTransport"]

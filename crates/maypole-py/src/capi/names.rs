@@ -21,6 +21,7 @@ macro_rules! names {
 
 names! {
     all_sent = "_all_sent",
+    addr = "addr",
     add_done_callback = "add_done_callback",
     blocking = "_asyncio_future_blocking",
     buffer_updated = "buffer_updated",
@@ -32,9 +33,12 @@ names! {
     check_thread = "_check_thread",
     close = "close",
     context = "context",
+    data = "data",
     data_received = "data_received",
     dunder_await = "__await__",
+    datagram_received = "datagram_received",
     eof_received = "eof_received",
+    error_received = "error_received",
     fatal_error = "_fatal_error",
     get_buffer = "get_buffer",
     pause_writing = "pause_writing",
@@ -50,6 +54,7 @@ names! {
     throw = "throw",
     value = "value",
     report_failure = "_report_callback_failure",
+    send_through_socket = "_send_through_socket",
     run = "_run",
     run_debug = "_run_handle_in_debug",
     virtual_deadlock = "_virtual_deadlock",

@@ -12,7 +12,7 @@ use crate::capi::error::{check, restore, take};
 use crate::capi::object::none;
 use crate::capi::{Obj, Owned, Result, names};
 use crate::task::{self, TaskObject, current};
-use crate::transport::StreamFields;
+use crate::transport::{DatagramFields, StreamFields};
 use crate::{asyncio, handle};
 
 /// `_run_turns()`: turns until `stop()`, or until something that ends the program leaves a callback.
@@ -104,6 +104,9 @@ fn run_item(this: &LoopObject, item: &Obj) -> Result<()> {
     let types = handle::types();
     if !types.is_own(item) {
         if let Some(transport) = StreamFields::downcast(item) {
+            return transport.run(item);
+        }
+        if let Some(transport) = DatagramFields::downcast(item) {
             return transport.run(item);
         }
         return match TaskObject::downcast(item) {

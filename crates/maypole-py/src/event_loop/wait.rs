@@ -4,6 +4,7 @@
 //! Invariant: `sleeping` is set before the lock is given up and cleared by whoever rings, so a wake-up is never lost and never
 //! written twice: everybody who queues work holds the lock, hence comes either before the wait or after `sleeping` is set.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use maypole_core::{Key, Wait};
@@ -13,9 +14,9 @@ use pyo3::ffi;
 use super::LoopObject;
 use crate::capi::error::{check, os_error, runtime_error};
 use crate::capi::object::none;
-use crate::capi::{Owned, Result};
+use crate::capi::{Obj, Owned, Result};
 use crate::handle;
-use crate::transport::{READABLE, StreamFields, WRITABLE};
+use crate::transport::{DatagramFields, READABLE, StreamFields, WRITABLE};
 
 /// The key under which the poller reports the wake-up.
 const WAKE_KEY: u64 = u64::MAX;
@@ -148,11 +149,11 @@ impl LoopObject {
                     } else {
                         turn.enqueue(item.clone());
                     }
-                } else if let Some(transport) = StreamFields::downcast(item) {
+                } else if let Some(ready) = ready_of(item)
                     // Queued once, whatever is reported about it.
-                    if transport.ready.replace(transport.ready.get() | bit) == 0 {
-                        turn.enqueue(item.clone());
-                    }
+                    && ready.replace(ready.get() | bit) == 0
+                {
+                    turn.enqueue(item.clone());
                 }
             }
         }
@@ -174,6 +175,15 @@ impl LoopObject {
             Some(reactor) => reactor.waker.wake().map_err(|error| os_error(&error)),
             None => Ok(()),
         }
+    }
+}
+
+/// Where a transport notes what the poller reported.
+#[inline]
+fn ready_of(item: &Obj) -> Option<&Cell<u8>> {
+    match StreamFields::downcast(item) {
+        Some(transport) => Some(&transport.ready),
+        None => DatagramFields::downcast(item).map(|transport| &transport.ready),
     }
 }
 

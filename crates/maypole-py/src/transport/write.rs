@@ -15,7 +15,7 @@ use super::stream::StreamFields;
 use crate::asyncio;
 use crate::capi::error::{check, current_ends_program, os_error, runtime_error, take, type_error};
 use crate::capi::object::{boolean, none};
-use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
+use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, names};
 
 /// With so many bytes waiting, `write` sends without waiting for the end of the turn.
 const SEND_AT_ONCE: usize = 64 * 1024;
@@ -203,7 +203,8 @@ fn pause_protocol_if_full(this: &Obj, fields: &StreamFields) -> Result<()> {
     }
     tell_protocol(
         this,
-        fields,
+        &fields.protocol,
+        &fields.event_loop,
         &names::get().pause_writing,
         "protocol.pause_writing() failed",
     )
@@ -215,15 +216,22 @@ fn resume_protocol_if_low(this: &Obj, fields: &StreamFields) -> Result<()> {
     }
     tell_protocol(
         this,
-        fields,
+        &fields.protocol,
+        &fields.event_loop,
         &names::get().resume_writing,
         "protocol.resume_writing() failed",
     )
 }
 
 /// Calls a flow-control method of the protocol; its exception goes to the exception handler, the connection stays.
-fn tell_protocol(this: &Obj, fields: &StreamFields, method: &Obj, message: &str) -> Result<()> {
-    let Some(protocol) = fields.protocol.get() else {
+pub(super) fn tell_protocol(
+    this: &Obj,
+    protocol: &Field,
+    event_loop: &Field,
+    method: &Obj,
+    message: &str,
+) -> Result<()> {
+    let Some(protocol) = protocol.get() else {
         return Ok(());
     };
     if protocol.call_method(method, &[]).is_ok() {
@@ -232,7 +240,7 @@ fn tell_protocol(this: &Obj, fields: &StreamFields, method: &Obj, message: &str)
     if current_ends_program() {
         return Err(Raised);
     }
-    let (Some(exception), Some(event_loop)) = (take(), fields.event_loop.get()) else {
+    let (Some(exception), Some(event_loop)) = (take(), event_loop.get()) else {
         return Ok(());
     };
     let message = call::text(message)?;
