@@ -285,7 +285,13 @@ def test_a_creation_that_times_out_is_no_exhausted_pool(run: Run) -> None:
 
 def test_a_creation_is_not_under_the_deadline_of_the_first_who_asks(run: Run) -> None:
     async def main() -> None:
-        async with Server(connect_s=5).pool(max_size=1) as pool:
+        server = Server(connect_s=5)
+
+        async def connect() -> int:
+            assert Deadline.current() is None
+            return await server.connect()
+
+        async with Pool(connect, server.close, max_size=1) as pool:
             with pytest.raises(TimeoutError):
                 async with Deadline(1):
                     await pool.acquire()
