@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
 import logging
+import socket
 from asyncio import constants, sslproto, trsock
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,6 @@ from maypole.transports.stream import StreamTransport
 
 if TYPE_CHECKING:
     import asyncio
-    import socket
     import ssl
     from collections.abc import Callable, Mapping
 
@@ -41,7 +42,7 @@ class ConnectionsMixin(MixedInto):
         """
         for _ in range(backlog):
             try:
-                conn, addr = sock.accept()
+                conn, addr = _accept(sock)
                 if self._debug:
                     logger.debug("%r got a new connection from %r: %r", server, addr, conn)
                 conn.setblocking(False)
@@ -72,7 +73,8 @@ class ConnectionsMixin(MixedInto):
         protocol = None
         try:
             protocol = protocol_factory()
-            self._make_socket_transport(conn, protocol, extra=extra, server=server)
+            # No other transport can have the descriptor: the kernel has just given it out.
+            StreamTransport(self, conn, protocol, None, extra, server)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -135,3 +137,16 @@ class ConnectionsMixin(MixedInto):
         StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server)
         app_transport: asyncio.Transport = ssl_protocol._app_transport
         return app_transport
+
+
+_FAMILY = _socket.socket.family.__get__
+_TYPE = _socket.socket.type.__get__
+_PROTO = _socket.socket.proto.__get__
+
+
+def _accept(listener: socket.socket) -> tuple[socket.socket, Any]:
+    """Accept as ``listener.accept()`` does, without the enumerations that it makes of three numbers each time."""
+    if type(listener) is not socket.socket:
+        return listener.accept()
+    fd, address = listener._accept()  # type: ignore[attr-defined]
+    return socket.socket(_FAMILY(listener), _TYPE(listener), _PROTO(listener), fd), address
