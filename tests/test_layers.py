@@ -45,7 +45,6 @@ PACKAGE_EDGES: dict[str, set[str]] = {
     "virtual": set(),
     "loop": {"_maypole", "transports", "virtual", "versions"},
     "transports": {"_maypole", "versions"},
-    "natives": {"_maypole"},
     "natives": {"_maypole", "versions"},
     "trace": {"_maypole", "versions"},
     "patterns": {"_maypole"},

@@ -18,6 +18,7 @@ ACCIDENTS = (
     (re.compile(r"\bfd=\d+"), "fd=…"),
     (re.compile(r"\bTask-\d+"), "Task-…"),
     (re.compile(r"\bBaseEventLoop\.(?=\w+\(\))|\bmaypole\._maypole\."), ""),
+    (re.compile(r"<(?:_SelectorSocketTransport|StreamTransport)\b"), "<Transport"),
     (re.compile(r"<(?:\w+\.)*(?:_UnixSelectorEventLoop|EventLoop) "), "<Loop "),
     (re.compile(r"\b(?:\w+\.)*(?:_UnixSelectorEventLoop|EventLoop)\b"), "Loop"),
 )

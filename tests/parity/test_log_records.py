@@ -135,7 +135,7 @@ def test_a_transport_that_is_not_closed_is_warned_about(new_loop: NewLoop) -> No
         warnings.simplefilter("always")
         gc.collect()
     theirs.close()
-    assert any("unclosed transport <_SelectorSocketTransport" in str(warning.message) for warning in caught)
+    assert any("unclosed transport <" in str(warning.message) for warning in caught)
 
 
 @pytest.mark.debug

@@ -135,7 +135,6 @@ async def without_a_certificate(loop: Loop) -> None:
     server, port = await tls_server(server_context(client_certificate=True))
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client_context())
-        writer.write(b"x")
         try:
             await reader.read()
         finally:
