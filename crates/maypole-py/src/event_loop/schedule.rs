@@ -8,7 +8,7 @@ use maypole_core::Key;
 use maypole_core::time::deadline_ns;
 use pyo3::ffi;
 
-use super::{LoopObject, Scheduled, check_in_debug};
+use super::LoopObject;
 use crate::capi::class::Native;
 use crate::capi::error::{runtime_error, type_error};
 use crate::capi::object::none;
@@ -136,4 +136,40 @@ pub(super) fn add_callback(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
         this.enqueue(given[0].own());
     }
     Ok(none())
+}
+
+/// Checks that apply in debug mode only, in asyncio's own words.
+#[cold]
+pub(super) fn check_in_debug(this: &LoopObject, callback: &Obj, method: &str, thread: bool) -> Result<()> {
+    let names = names::get();
+    if thread {
+        this.as_obj().call_method(&names.check_thread, &[])?;
+    }
+    this.as_obj()
+        .call_method(&names.check_callback, &[callback, &*call::text(method)?])?;
+    Ok(())
+}
+
+/// The arguments of a method that takes a callback after `count` other arguments and a `context` keyword.
+struct Scheduled<'a> {
+    leading: &'a [&'a Obj],
+    callback: &'a Obj,
+    args: &'a [&'a Obj],
+    context: Option<&'a Obj>,
+}
+
+impl<'a> Scheduled<'a> {
+    #[inline(always)]
+    fn read(args: Args<'a>, method: &str, names_of_required: &[&str]) -> Result<Scheduled<'a>> {
+        let count = names_of_required.len();
+        let context = args.only_keyword(method, &names::get().context)?;
+        let (required, rest) = args.at_least(method, names_of_required, count)?;
+        let (leading, callback) = required.split_at(count - 1);
+        Ok(Scheduled {
+            leading,
+            callback: callback[0],
+            args: rest,
+            context,
+        })
+    }
 }

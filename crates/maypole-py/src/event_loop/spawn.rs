@@ -139,7 +139,7 @@ impl LoopObject {
     pub(crate) fn call_soon_with(&self, function: &Obj, args: &[&Obj], context: &Obj) -> Result<()> {
         self.check_open()?;
         if self.debug.get() {
-            super::check_in_debug(self, function, "call_soon", true)?;
+            super::schedule::check_in_debug(self, function, "call_soon", true)?;
         }
         let parts = Parts {
             callback: function,
