@@ -9,6 +9,7 @@ Times are seconds in `float` on the clock of `Loop.time()`.
 import asyncio
 import sys
 from asyncio.events import _TaskFactory
+from asyncio.tasks import gather as gather  # the native one, with the types of its namesake
 from asyncio.transports import _FlowControlMixin
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextvars import Context
