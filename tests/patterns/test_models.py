@@ -150,7 +150,15 @@ class LimiterMachine(RuleBasedStateMachine):
 
     @rule(seconds=times)
     def wait(self, seconds: Fraction) -> None:
-        self.now += seconds
+        """Let time pass as a loop does: it stops at each timer."""
+        until = self.now + seconds
+        while self.line:
+            due = self.copy().due(max(self.now, self.paused_until), self.line[0][1])
+            if due > until:
+                break
+            self.now = due
+            self.serve()
+        self.now = until
         self.serve()
 
     @rule(n=weights, m=whole)

@@ -95,7 +95,8 @@ class Permit:
     def success(self) -> None:
         """The call ended well."""
         self._lease.finish(now(), False)
-        self._breaker._tell_changes()
+        if self._breaker._core.changed:
+            self._breaker._tell_changes()
 
     def failure(self, error: BaseException | None = None) -> None:
         """The call failed.
@@ -260,7 +261,8 @@ class CircuitBreaker:
     def try_acquire(self) -> Permit | None:
         """Ask to make a call: a `Permit`, or None when it must not be made now."""
         lease = self._core.admit(now())
-        self._tell_changes()
+        if self._core.changed:
+            self._tell_changes()
         if lease is None:
             return None
         if self._times_calls:
@@ -269,13 +271,21 @@ class CircuitBreaker:
 
     async def __aenter__(self) -> Permit:
         """Ask to make a call; what happens in the block is its result, unless the permit is ended in it."""
-        return self.__enter__()
+        permit = self.try_acquire()
+        if permit is None:
+            raise self._refusal()
+        self._permits.push(permit)
+        return permit
 
     def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Awaitable[None]:
         """End the call."""
-        self._end(self._permits.pop(), error)
+        permit = self._permits.pop()
+        if error is None:
+            permit.success()
+        else:
+            self._end(permit, error)
         return _READY
 
     def __enter__(self) -> Permit:
@@ -428,8 +438,6 @@ class CircuitBreaker:
         )
 
     def _tell_changes(self) -> None:
-        if not self._core.changed:
-            return
         for before, after, reason, at in self._core.take_transitions():
             self.events.tell("transition", at, **{"from": before, "to": after, "reason": reason})
 

@@ -19,19 +19,18 @@ class PerTask(Generic[T]):
     'inner'
     """
 
-    __slots__ = ("_entered",)
+    __slots__ = ("_last", "_others")
 
     def __init__(self) -> None:
-        self._entered: dict[object, list[T]] = {}
+        self._last: dict[object, T] = {}
+        self._others: dict[object, list[T]] = {}  # what a task entered before, and has not left
 
     def push(self, value: T) -> None:
         """Remember what this task enters."""
         here = _here()
-        stack = self._entered.get(here)
-        if stack is None:
-            self._entered[here] = [value]
-        else:
-            stack.append(value)
+        if here in self._last:
+            self._others.setdefault(here, []).append(self._last[here])
+        self._last[here] = value
 
     def pop(self) -> T:
         """Return what this task entered last, and forget it.
@@ -40,17 +39,24 @@ class PerTask(Generic[T]):
             RuntimeError: it has entered nothing: the block was left in another task than it was entered in.
         """
         here = _here()
-        stack = self._entered.get(here)
-        if stack is None:
-            raise RuntimeError("left in another task than entered; acquire() gives what any task may end")
-        value = stack.pop()
-        if not stack:
-            del self._entered[here]
+        try:
+            value = self._last.pop(here)
+        except KeyError:
+            text = "left in another task than entered; acquire() gives what any task may end"
+            raise RuntimeError(text) from None
+        if here in self._others:
+            self._uncover(here)
         return value
 
     def __len__(self) -> int:
         """How many are entered, in all tasks together."""
-        return sum(map(len, list(self._entered.values())))
+        return len(self._last) + sum(map(len, list(self._others.values())))
+
+    def _uncover(self, here: object) -> None:
+        others = self._others[here]
+        self._last[here] = others.pop()
+        if not others:
+            del self._others[here]
 
 
 def _here() -> object:

@@ -7,12 +7,17 @@
 //! Invariant: nobody is granted while somebody who came before waits.
 //! Invariant: every one who joined is served, refused or has left, exactly once; the [`Tally`] counts each.
 //! Invariant: a pause can only be lengthened; only time ends it.
+//! Invariant: the bound of a bucket holds for the instants at which grants were due; those at which a late caller
+//! hands them out are at most [`LATE_NS`] later.
 
 use super::rule::Rule;
 use crate::clock::{Monotone, rounding_ns};
 use crate::invalid::{Invalid, require};
 use crate::line::{Line, Ticket};
 use crate::waits::Waits;
+
+/// So much lateness of a timer is made up for (10 ms); what a loop is late beyond that is lost to the rate.
+pub const LATE_NS: u64 = 10_000_000;
 
 /// Why somebody cannot join the line.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,6 +93,8 @@ pub struct Limiter<P> {
     next_ticket: u64,
     clock: Option<Monotone>,
     paused_until_ns: u64,
+    /// When the first in line is due, as the caller was told.
+    promised_ns: Option<u64>,
     tally: Tally,
     waits: Waits,
 }
@@ -104,6 +111,7 @@ impl<P> Limiter<P> {
             next_ticket: 0,
             clock: None,
             paused_until_ns: 0,
+            promised_ns: None,
             tally: Tally {
                 granted: 0,
                 rejected: 0,
@@ -189,11 +197,17 @@ impl<P> Limiter<P> {
     }
 
     /// Grant to those whose turn it is, in order, and say when the next is due.
+    ///
+    /// A caller that comes later than it was told, by up to [`LATE_NS`], loses nothing: loops wait in whole
+    /// milliseconds, and a rate above that would never be reached.
     pub fn serve(&mut self, reading_ns: u64, granted: &mut Vec<P>) -> Served {
         let now_ns = self.observe(reading_ns);
+        let promised_ns = self.promised_ns.take().unwrap_or(now_ns);
+        let mut from_ns = promised_ns.max(now_ns.saturating_sub(LATE_NS)).min(now_ns);
         while let Some((_, first)) = self.line.first() {
-            let due_ns = self.due_behind(now_ns, std::iter::empty(), 0.0, first.n);
+            let due_ns = self.due_behind(from_ns, std::iter::empty(), 0.0, first.n);
             if due_ns > now_ns + rounding_ns(now_ns) {
+                self.promised_ns = Some(due_ns);
                 return Served {
                     at_ns: now_ns,
                     due_ns: Some(self.reading(due_ns)),
@@ -201,7 +215,11 @@ impl<P> Limiter<P> {
             }
             if let Some((_, first)) = self.line.serve() {
                 self.left_line(first.n);
-                self.take(now_ns, first.n);
+                from_ns = due_ns.min(now_ns);
+                for rule in &mut self.rules {
+                    rule.take_late(from_ns, now_ns, first.n);
+                }
+                self.tally.granted += 1;
                 self.waits.record(now_ns - first.since_ns);
                 granted.push(first.who);
             }

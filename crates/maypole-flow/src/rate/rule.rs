@@ -57,6 +57,14 @@ impl Rule {
         }
     }
 
+    /// Grant `n` that were due at `due_ns`, now. A window counts what the other side sees: now.
+    pub(super) fn take_late(&mut self, due_ns: u64, now_ns: u64, n: f64) {
+        match self {
+            Self::Bucket(bucket) => bucket.take(due_ns, n),
+            Self::Window(window) => window.take(now_ns, n),
+        }
+    }
+
     pub(super) fn give_back(&mut self, now_ns: u64, n: f64, granted_ns: u64) {
         match self {
             Self::Bucket(bucket) => bucket.give_back(now_ns, n, granted_ns),
