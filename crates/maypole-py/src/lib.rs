@@ -15,5 +15,6 @@ mod flow;
 mod future;
 mod handle;
 mod module;
+mod resolver;
 mod task;
 mod transport;

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::capi::{Obj, Raised, names};
-use crate::{aio, asyncio, event_loop, flow, future, handle, task, transport};
+use crate::{aio, asyncio, event_loop, flow, future, handle, resolver, task, transport};
 
 /// The native half of maypole: loop, handles, and the pure state machines for Python.
 #[pymodule(gil_used = true)]
@@ -28,6 +28,7 @@ fn make_types(module: &Bound<'_, PyModule>) -> crate::capi::Result<()> {
     future::init()?;
     task::init()?;
     transport::init()?;
+    resolver::init()?;
     aio::init()?;
     event_loop::init()?;
     for register in [
@@ -35,6 +36,7 @@ fn make_types(module: &Bound<'_, PyModule>) -> crate::capi::Result<()> {
         future::register,
         task::register,
         transport::register,
+        resolver::register,
         aio::register,
         event_loop::register,
     ] {

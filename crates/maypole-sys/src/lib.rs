@@ -9,6 +9,7 @@
 //! | `clock.rs` | [`monotonic_ns`] for deadlines, [`StampClock`] for traces |
 //! | `net.rs` | [`net`]: TCP calls that never block |
 //! | `datagram.rs` | [`datagram`]: datagrams and their addresses |
+//! | `resolve.rs` | [`resolve`]: names of hosts and services |
 //!
 //! Invariant: descriptors made here are owned ([`std::os::fd::OwnedFd`]), close on drop, and are close-on-exec.
 //! Invariant: no error of the system is swallowed; where one is taken as success, the place says why.
@@ -20,6 +21,7 @@ pub mod datagram;
 mod epoll;
 pub mod net;
 mod poller;
+pub mod resolve;
 mod signal;
 pub mod stream;
 mod wake;

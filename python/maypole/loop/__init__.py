@@ -6,6 +6,7 @@
 - `failure`: where a callback's exception goes, and the slow-callback log of debug mode;
 - `connections`: native transports for stream sockets;
 - `datagrams`: the same for datagram sockets;
+- `resolver`: look-ups of hosts and services;
 - `children`: child processes, watched by pidfd;
 - `task_registry`: native tasks among `asyncio.all_tasks()`;
 - `virtual_time`: the parts of the virtual clock that need Python;

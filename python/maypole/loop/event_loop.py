@@ -11,6 +11,7 @@ from maypole.loop.connections import ConnectionsMixin
 from maypole.loop.datagrams import DatagramsMixin
 from maypole.loop.failure import FailureMixin
 from maypole.loop.lifecycle import LifecycleMixin
+from maypole.loop.resolver import ResolverMixin
 from maypole.loop.selector import NativeSelector
 from maypole.loop.task_registry import show_native_tasks
 from maypole.loop.virtual_time import VirtualTimeMixin
@@ -24,6 +25,7 @@ class EventLoop(
     ChildrenMixin,
     ConnectionsMixin,
     DatagramsMixin,
+    ResolverMixin,
     LifecycleMixin,
     FailureMixin,
     _maypole.Loop,

@@ -1,0 +1,108 @@
+"""`getaddrinfo` and `getnameinfo`: numbers are answered at once, names by native threads."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import base_events
+from typing import TYPE_CHECKING, Any
+
+from maypole import _maypole
+from maypole.loop.inherited import MixedInto
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_socket: Any = base_events.socket  # type: ignore[attr-defined]  # what the inherited methods call
+_GETADDRINFO = _socket.getaddrinfo
+_GETNAMEINFO = _socket.getnameinfo
+_NATIVE_GETADDRINFO = _socket._socket.getaddrinfo
+
+
+class ResolverMixin(MixedInto):
+    """Looks names up as `socket` does, unless somebody replaced it there."""
+
+    _resolver: _maypole.Resolver | None = None
+
+    async def getaddrinfo(
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[Any]:
+        """Look up the addresses of a host and a service, as `socket.getaddrinfo`.
+
+        A replaced `socket.getaddrinfo` is honoured. In debug mode slow look-ups are logged.
+
+        Raises:
+            socket.gaierror: if there is no such host or service.
+            RuntimeError: if the loop is closed.
+
+        Cancelling gives the look-up up; one that has begun is finished in the background.
+
+        Source: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.getaddrinfo
+        """
+        socket = base_events.socket  # type: ignore[attr-defined]
+        native = socket.getaddrinfo is _GETADDRINFO and _socket._socket.getaddrinfo is _NATIVE_GETADDRINFO
+        if native and not self._debug:
+            self._check_closed()
+            found = _maypole._getaddrinfo_now(host, port, family, type, proto, flags)
+            if found is None and self._outstanding is None:
+                return await self._look_up("getaddrinfo", host, port, family, type, proto, flags)
+            if found is not None and found is not NotImplemented:
+                return found
+        return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
+
+    async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
+        """Look up the names of a host and a service, as `socket.getnameinfo`.
+
+        Raises:
+            socket.gaierror: if a name is demanded and there is none.
+            RuntimeError: if the loop is closed.
+
+        Cancelling gives the look-up up; one that has begun is finished in the background.
+
+        Source: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.getnameinfo
+        """
+        if base_events.socket.getnameinfo is _GETNAMEINFO and not self._debug:  # type: ignore[attr-defined]
+            self._check_closed()
+            found = _maypole._getnameinfo_now(sockaddr, flags)
+            if found is None and self._outstanding is None:
+                return await self._look_up("getnameinfo", sockaddr, flags)
+            if found is not None and found is not NotImplemented:
+                return found
+        return await super().getnameinfo(sockaddr, flags)
+
+    async def _look_up(self, what: str, *args: Any) -> Any:
+        """Ask on a thread."""
+        resolver = self._resolver
+        if resolver is None:
+            resolver = self._start_resolver()
+        future = self.create_future()
+        begin: Callable[..., int] = getattr(resolver, what)
+        number = begin(future, *args)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            resolver.forget(number)
+            raise
+
+    def _start_resolver(self) -> _maypole.Resolver:
+        resolver = _maypole.Resolver()
+        self._add_reader(resolver.fileno(), resolver.collect)
+        self._internal_fds += 1
+        self._resolver = resolver
+        return resolver
+
+    def close(self) -> None:
+        """Close the loop; look-ups that are under way end in the background, and nobody gets their answers."""
+        resolver = self._resolver
+        if resolver is not None and not self.is_running():
+            self._resolver = None
+            self._remove_reader(resolver.fileno())
+            self._internal_fds -= 1
+            resolver.close()
+        super().close()
