@@ -63,6 +63,22 @@ def build_info() -> _BuildInfo:
         'epoll'
     """
 
+def _getaddrinfo_now(
+    host: object, port: object, family: object, type: object, proto: object, flags: object, /
+) -> Any:
+    """Answer as `socket.getaddrinfo` if no server has to be asked.
+
+    Returns:
+        The list; None if it needs a thread, NotImplemented if only `socket` can judge the arguments.
+
+    Raises:
+        socket.gaierror: if the C library knows no answer.
+        UnicodeError: if the host cannot be encoded by IDNA.
+    """
+
+def _getnameinfo_now(sockaddr: object, flags: object, /) -> Any:
+    """Answer as `socket.getnameinfo` if no server has to be asked; otherwise as `_getaddrinfo_now`."""
+
 def _pending_tasks() -> list[Task[Any]]:
     """List the native tasks that are not done, newest first, whatever loop they belong to."""
 
@@ -86,7 +102,7 @@ class Loop:
     # What asyncio documents.
 
     def call_soon(
-        self, callback: Callable[[Unpack[_Ts]], object], /, *args: *_Ts, context: Context | None = None
+        self, callback: Callable[[Unpack[_Ts]], object], *args: *_Ts, context: Context | None = None
     ) -> Handle:
         """Run ``callback(*args)`` in the next turn, behind what is queued already.
 
@@ -106,7 +122,7 @@ class Loop:
         """
 
     def call_soon_threadsafe(
-        self, callback: Callable[[Unpack[_Ts]], object], /, *args: *_Ts, context: Context | None = None
+        self, callback: Callable[[Unpack[_Ts]], object], *args: *_Ts, context: Context | None = None
     ) -> Handle:
         """As `call_soon`, from any thread or signal handler; wakes the loop if it waits.
 
@@ -117,7 +133,6 @@ class Loop:
         self,
         delay: float,
         callback: Callable[[Unpack[_Ts]], object],
-        /,
         *args: *_Ts,
         context: Context | None = None,
     ) -> TimerHandle:
@@ -134,7 +149,6 @@ class Loop:
         self,
         when: float,
         callback: Callable[[Unpack[_Ts]], object],
-        /,
         *args: *_Ts,
         context: Context | None = None,
     ) -> TimerHandle:
@@ -159,7 +173,6 @@ class Loop:
         def create_task(
             self,
             coro: Generator[Any, None, _T] | Coroutine[Any, Any, _T],
-            /,
             *,
             name: object = None,
             context: Context | None = None,
@@ -583,6 +596,49 @@ class StreamTransport(_FlowControlMixin):
     @property
     def _buffer(self) -> list[bytes]:
         """A copy of the chunks that wait to be sent."""
+
+@disjoint_base
+class Resolver:
+    """The look-ups of one loop that wait for a server, on threads of their own.
+
+    The threads are few, hold nothing of Python, and end when they are idle or the resolver is closed.
+
+    Raises:
+        OSError: when descriptors have run out.
+    """
+
+    def __new__(cls) -> Self: ...
+    def getaddrinfo(
+        self,
+        future: asyncio.Future[Any],
+        host: object,
+        port: object,
+        family: object,
+        type: object,
+        proto: object,
+        flags: object,
+        /,
+    ) -> int:
+        """Begin a look-up that finishes the future; return its number.
+
+        Raises:
+            RuntimeError: if no thread can be started.
+        """
+
+    def getnameinfo(self, future: asyncio.Future[Any], sockaddr: object, flags: object, /) -> int:
+        """Begin a look-up that finishes the future; return its number."""
+
+    def forget(self, number: int, /) -> None:
+        """Give up a look-up: one that has not begun never will."""
+
+    def collect(self) -> None:
+        """Finish the futures whose answers have come."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when answers have come; -1 once closed."""
+
+    def close(self) -> None:
+        """Let go of threads and futures."""
 
 @disjoint_base
 class DatagramTransport(_FlowControlMixin):
@@ -1193,6 +1249,9 @@ class Breaker:
 @final
 class Lease:
     """The right to make one call. It ends once: a second end is ignored; dropped, it comes back uncounted."""
+
+    def begin(self, now: float) -> None:
+        """The call begins only now: what was waited for since the admission is not the remote's time."""
 
     def finish(self, now: float, failed: bool) -> bool:
         """Say how the call ended; False when the lease had ended before."""

@@ -160,6 +160,50 @@ impl<'a> Args<'a> {
         }
         Ok(self.positional.split_at(count))
     }
+
+    /// Binds `(*required, *rest, keyword=None)` as a Python signature would, each required one also by its name.
+    pub(crate) fn bind_before_rest(
+        &self,
+        method: &str,
+        required: &[&str],
+        keyword: &Obj,
+    ) -> Result<(Vec<&'a Obj>, &'a [&'a Obj], Option<&'a Obj>)> {
+        let (first, rest) = self
+            .positional
+            .split_at(required.len().min(self.positional.len()));
+        let mut places: Vec<Option<&'a Obj>> = first.iter().map(|value| Some(*value)).collect();
+        places.resize(required.len(), None);
+        let mut optional = None;
+        for (given, value) in self.keywords() {
+            if same(given, keyword) {
+                optional = Some(value);
+                continue;
+            }
+            let quoted = quoted(given);
+            let place = required
+                .iter()
+                .position(|name| quoted.trim_matches('\'') == *name);
+            let Some(place) = place else {
+                return Err(unexpected_keyword(method, given));
+            };
+            if places[place].is_some() {
+                return Err(type_error(&format!(
+                    "{method}() got multiple values for argument {quoted}"
+                )));
+            }
+            places[place] = Some(value);
+        }
+        let absent: Vec<&str> = required
+            .iter()
+            .zip(&places)
+            .filter(|(_, place)| place.is_none())
+            .map(|(name, _)| *name)
+            .collect();
+        if !absent.is_empty() {
+            return Err(missing(method, &absent));
+        }
+        Ok((places.into_iter().flatten().collect(), rest, optional))
+    }
 }
 
 #[cold]

@@ -265,6 +265,23 @@ impl Class {
         self
     }
 
+    /// Gives each method the signature that the method of the same name has in `model`, for `inspect.signature` and `help`.
+    ///
+    /// The signatures of asyncio's methods change between the versions of Python; ours are then always those of this one.
+    ///
+    /// # Errors
+    /// What looking up an attribute raises.
+    pub(crate) fn with_signatures_of(mut self, model: &Obj) -> Result<Class> {
+        for method in &mut self.methods {
+            // SAFETY: names and texts of method tables are C strings of static lifetime.
+            let (name, doc) = unsafe { (CStr::from_ptr(method.ml_name), CStr::from_ptr(method.ml_doc)) };
+            if let Some(signature) = super::signature::of(model, name)? {
+                method.ml_doc = super::signature::doc(name, &signature, doc)?.as_ptr();
+            }
+        }
+        Ok(self)
+    }
+
     /// Makes the type object, with `base` as its only base if given.
     ///
     /// # Errors

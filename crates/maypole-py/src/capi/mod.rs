@@ -14,6 +14,7 @@
 //! * [`names`]: interned strings.
 //! * [`cell`]: process-wide values protected by the interpreter lock.
 //! * [`pool`]: memory of dead objects, kept for the next ones.
+//! * `signature`: what `inspect.signature` says of native methods.
 //! * [`member`]: the places of `__slots__` inside objects of pure Python classes.
 //!
 //! Invariant: an `Obj` or `Owned` exists only on a thread that holds the interpreter lock; [`crate::event_loop`]'s wait is the one
@@ -31,6 +32,7 @@ pub(crate) mod member;
 pub(crate) mod names;
 pub(crate) mod object;
 pub(crate) mod pool;
+mod signature;
 
 pub(crate) use args::Args;
 pub(crate) use error::{Raised, Result};

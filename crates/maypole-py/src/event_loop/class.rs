@@ -30,7 +30,8 @@ pub(crate) fn init() -> Result<()> {
         .slot(ffi::Py_tp_traverse, traverse as *mut c_void)
         .slot(ffi::Py_tp_clear, clear as *mut c_void)
         .slot(ffi::Py_tp_setattro, state::set_attribute as *mut c_void);
-    TYPE.set(with_fields(with_methods(class)).build(None)?);
+    let model = call::import_from("asyncio.base_events", "BaseEventLoop")?;
+    TYPE.set(with_fields(with_methods(class).with_signatures_of(&model)?).build(None)?);
     CLASS_CACHE.set(ClassCache::new());
     Ok(())
 }

@@ -70,7 +70,7 @@ impl LoopObject {
 }
 
 pub(super) fn call_soon(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
-    let given = Scheduled::read(args, "call_soon", &["callback"])?;
+    let given = Scheduled::read(args, "call_soon", None)?;
     this.check_open()?;
     if this.debug.get() {
         check_in_debug(this, given.callback, "call_soon", true)?;
@@ -81,7 +81,7 @@ pub(super) fn call_soon(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
 }
 
 pub(super) fn call_soon_threadsafe(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
-    let given = Scheduled::read(args, "call_soon_threadsafe", &["callback"])?;
+    let given = Scheduled::read(args, "call_soon_threadsafe", None)?;
     this.check_open()?;
     if this.debug.get() {
         check_in_debug(this, given.callback, "call_soon_threadsafe", false)?;
@@ -94,8 +94,8 @@ pub(super) fn call_soon_threadsafe(this: &LoopObject, args: Args<'_>) -> Result<
 }
 
 pub(super) fn call_later(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
-    let given = Scheduled::read(args, "call_later", &["delay", "callback"])?;
-    let delay = given.leading[0];
+    let given = Scheduled::read(args, "call_later", Some("delay"))?;
+    let delay = given.time()?;
     if delay.is_none() {
         return Err(type_error("delay must not be None"));
     }
@@ -110,11 +110,12 @@ pub(super) fn call_later(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
 }
 
 pub(super) fn call_at(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
-    let given = Scheduled::read(args, "call_at", &["when", "callback"])?;
-    if given.leading[0].is_none() {
+    let given = Scheduled::read(args, "call_at", Some("when"))?;
+    let when = given.time()?;
+    if when.is_none() {
         return Err(type_error("when cannot be None"));
     }
-    schedule(this, given.leading[0], &given, "call_at")
+    schedule(this, when, &given, "call_at")
 }
 
 fn schedule(this: &LoopObject, when: &Obj, given: &Scheduled<'_>, method: &str) -> Result<Owned> {
@@ -150,26 +151,50 @@ pub(super) fn check_in_debug(this: &LoopObject, callback: &Obj, method: &str, th
     Ok(())
 }
 
-/// The arguments of a method that takes a callback after `count` other arguments and a `context` keyword.
-struct Scheduled<'a> {
-    leading: &'a [&'a Obj],
+/// The arguments of a method that takes a callback, perhaps after a time, and a `context` keyword.
+pub(super) struct Scheduled<'a> {
+    /// The delay or the time, of a method that takes one.
+    time: Option<&'a Obj>,
     callback: &'a Obj,
     args: &'a [&'a Obj],
     context: Option<&'a Obj>,
 }
 
 impl<'a> Scheduled<'a> {
+    /// Reads `(callback, *args, context=None)`, behind `time_name` if that is given.
     #[inline(always)]
-    fn read(args: Args<'a>, method: &str, names_of_required: &[&str]) -> Result<Scheduled<'a>> {
-        let count = names_of_required.len();
-        let context = args.only_keyword(method, &names::get().context)?;
-        let (required, rest) = args.at_least(method, names_of_required, count)?;
-        let (leading, callback) = required.split_at(count - 1);
+    fn read(args: Args<'a>, method: &str, time_name: Option<&str>) -> Result<Scheduled<'a>> {
+        let positional = args.positional();
+        let skip = usize::from(time_name.is_some());
+        if positional.len() <= skip || args.has_keywords() {
+            return Scheduled::read_keywords(args, method, time_name);
+        }
+        let time = if skip == 0 { None } else { Some(positional[0]) };
         Ok(Scheduled {
-            leading,
-            callback: callback[0],
+            time,
+            callback: positional[skip],
+            args: &positional[skip + 1..],
+            context: None,
+        })
+    }
+
+    #[cold]
+    fn read_keywords(args: Args<'a>, method: &str, time_name: Option<&str>) -> Result<Scheduled<'a>> {
+        let required: Vec<&str> = time_name.into_iter().chain(["callback"]).collect();
+        // The name that asyncio's own messages have.
+        let method = format!("BaseEventLoop.{method}");
+        let (required, rest, context) = args.bind_before_rest(&method, &required, &names::get().context)?;
+        let (callback, leading) = (required[required.len() - 1], &required[..required.len() - 1]);
+        Ok(Scheduled {
+            time: leading.first().copied(),
+            callback,
             args: rest,
             context,
         })
+    }
+
+    /// The delay or the time of a method that takes one.
+    fn time(&self) -> Result<&'a Obj> {
+        self.time.ok_or_else(|| runtime_error("the call has no time"))
     }
 }

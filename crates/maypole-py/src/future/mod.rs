@@ -105,7 +105,8 @@ pub(crate) fn init() -> Result<()> {
         .slot(ffi::Py_am_await, iterator::itself as *mut c_void)
         .slot(ffi::Py_tp_iter, iterator::itself as *mut c_void)
         .slot(ffi::Py_tp_iternext, iterator::next as *mut c_void);
-    TYPE.set(fields::declare(with_methods(class)).build(None)?);
+    let class = with_methods(class).with_signatures_of(&asyncio::get().future)?;
+    TYPE.set(fields::declare(class).build(None)?);
     Ok(())
 }
 

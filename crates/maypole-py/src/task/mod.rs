@@ -100,7 +100,8 @@ pub(crate) fn init() -> Result<()> {
             noargs!(TaskObject, cancel::uncancel),
             c"Take one request to cancel back; return what is left.",
         );
-    TYPE.set(fields::declare(class).build(Some(future::class()))?);
+    let class = fields::declare(class).with_signatures_of(&asyncio::get().task)?;
+    TYPE.set(class.build(Some(future::class()))?);
     Ok(())
 }
 
