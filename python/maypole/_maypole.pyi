@@ -1250,6 +1250,9 @@ class Breaker:
 class Lease:
     """The right to make one call. It ends once: a second end is ignored; dropped, it comes back uncounted."""
 
+    def hold(self, now: float) -> None:
+        """The call has not begun: no time runs until `begin`."""
+
     def begin(self, now: float) -> None:
         """The call begins only now: what was waited for since the admission is not the remote's time."""
 

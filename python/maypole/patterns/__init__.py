@@ -89,12 +89,14 @@ if TYPE_CHECKING:
     from maypole.patterns.places import InExecutor as InExecutor
     from maypole.patterns.places import Place as Place
     from maypole.patterns.places import Threads as Threads
+    from maypole.patterns.policy import Policy as Policy
     from maypole.patterns.pool import Pool as Pool
     from maypole.patterns.pool import PoolStats as PoolStats
     from maypole.patterns.processes import Processes as Processes
     from maypole.patterns.rate_limit import RateLimit as RateLimit
     from maypole.patterns.rate_limit import RateLimitStats as RateLimitStats
     from maypole.patterns.rate_limit import Reservation as Reservation
+    from maypole.patterns.retry import Retry as Retry
     from maypole.patterns.retry_budget import RetryBudget as RetryBudget
     from maypole.patterns.retry_budget import RetryBudgetStats as RetryBudgetStats
     from maypole.patterns.rwlock import RWLock as RWLock
@@ -157,9 +159,11 @@ _HOMES = {
     "periodic": ("Periodic", "PeriodicStats", "every"),
     "pipeline": ("Pipeline", "source"),
     "places": ("InExecutor", "Place", "Threads"),
+    "policy": ("Policy",),
     "pool": ("Pool", "PoolStats"),
     "processes": ("Processes",),
     "rate_limit": ("RateLimit", "RateLimitStats", "Reservation"),
+    "retry": ("Retry",),
     "retry_budget": ("RetryBudget", "RetryBudgetStats"),
     "rwlock": ("RWLock", "RWLockStats"),
     "scope": ("TaskScope",),

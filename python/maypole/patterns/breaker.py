@@ -92,6 +92,16 @@ class Permit:
         self._breaker = breaker
         self._lease = lease
 
+    def hold(self) -> None:
+        """The call has not begun: it waits for something of ours, and its time does not run until `begin`."""
+        self._lease.hold(now())
+
+    def begin(self) -> None:
+        """The call begins only now."""
+        self._lease.begin(now())
+        if self._breaker._times_calls:
+            self._breaker._watch()
+
     def success(self) -> None:
         """The call ended well."""
         self._lease.finish(now(), False)
@@ -271,9 +281,14 @@ class CircuitBreaker:
 
     async def __aenter__(self) -> Permit:
         """Ask to make a call; what happens in the block is its result, unless the permit is ended in it."""
-        permit = self.try_acquire()
-        if permit is None:
+        lease = self._core.admit(asyncio.get_running_loop().time())
+        if self._core.changed:
+            self._tell_changes()
+        if lease is None:
             raise self._refusal()
+        if self._times_calls:
+            self._watch()
+        permit = Permit(self, lease)
         self._permits.push(permit)
         return permit
 
@@ -306,7 +321,13 @@ class CircuitBreaker:
         Raises:
             CircuitOpen: the call must not be made now.
         """
-        with self.acquire() as permit:
+        return await self.call_with(self.acquire(), fn, *args, **kwargs)
+
+    async def call_with(
+        self, permit: Permit, fn: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call a coroutine function under a permit that was acquired before, and end it by the result."""
+        with permit:
             result = await fn(*args, **kwargs)
             self._judge(permit, result)
             return result

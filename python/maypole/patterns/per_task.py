@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
+from asyncio import current_task
+from threading import get_ident
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -27,7 +27,10 @@ class PerTask(Generic[T]):
 
     def push(self, value: T) -> None:
         """Remember what this task enters."""
-        here = _here()
+        try:
+            here: object = current_task() or get_ident()
+        except RuntimeError:  # no loop runs
+            here = get_ident()
         if here in self._last:
             self._others.setdefault(here, []).append(self._last[here])
         self._last[here] = value
@@ -38,12 +41,13 @@ class PerTask(Generic[T]):
         Raises:
             RuntimeError: it has entered nothing: the block was left in another task than it was entered in.
         """
-        here = _here()
         try:
-            value = self._last.pop(here)
-        except KeyError:
-            text = "left in another task than entered; acquire() gives what any task may end"
-            raise RuntimeError(text) from None
+            here: object = current_task() or get_ident()
+        except RuntimeError:  # no loop runs
+            here = get_ident()
+        if here not in self._last:
+            raise RuntimeError("left in another task than entered; acquire() gives what any task may end")
+        value = self._last.pop(here)
         if here in self._others:
             self._uncover(here)
         return value
@@ -57,10 +61,3 @@ class PerTask(Generic[T]):
         self._last[here] = others.pop()
         if not others:
             del self._others[here]
-
-
-def _here() -> object:
-    try:
-        return asyncio.current_task() or threading.get_ident()
-    except RuntimeError:  # no loop runs
-        return threading.get_ident()

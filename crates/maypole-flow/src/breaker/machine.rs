@@ -274,6 +274,32 @@ impl Breaker {
         })
     }
 
+    /// The call has not begun: its owner waits for something else, and no time runs until [`Breaker::begin`].
+    pub fn hold(&mut self, reading_ns: u64, call: Admission) {
+        self.tick_at(reading_ns);
+        self.under_way.leave(call.ticket);
+    }
+
+    /// The call begins only now: what its owner waited for since it was admitted is not the remote's time.
+    #[must_use]
+    pub fn begin(&mut self, reading_ns: u64, call: Admission) -> Admission {
+        let now_ns = self.tick_at(reading_ns);
+        let known_slow = self.overdue.contains_key(&call.ticket);
+        let timed = self.settings.slow_ns.is_some() && !matches!(self.state, State::Disabled);
+        if call.generation != self.generation || known_slow || !timed {
+            return call;
+        }
+        self.under_way.leave(call.ticket);
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        self.under_way.join(ticket, now_ns);
+        Admission {
+            ticket,
+            started_ns: now_ns,
+            ..call
+        }
+    }
+
     /// Say how a call ended.
     pub fn finish(&mut self, reading_ns: u64, call: Admission, failed: bool) {
         let now_ns = self.tick_at(reading_ns);

@@ -241,3 +241,19 @@ fn a_hung_call_is_due_at_the_threshold() {
     let tallies = breaker.tallies();
     assert_eq!((tallies.calls, tallies.slow, tallies.failed), (2, 1, 1));
 }
+
+#[test]
+fn what_is_waited_for_after_the_admission_is_not_the_remotes_time() {
+    let settings = BreakerSettings {
+        slow_ns: Some(500 * MS),
+        ..BreakerSettings::default()
+    };
+    let mut breaker = Breaker::new(settings, 0).unwrap();
+    let call = breaker.admit(1_000 * MS).unwrap();
+    breaker.hold(1_000 * MS, call);
+    assert_eq!(breaker.due_ns(), None);
+    let call = breaker.begin(9_400 * MS, call);
+    assert_eq!(breaker.due_ns(), Some(9_900 * MS));
+    breaker.finish(9_800 * MS, call, false);
+    assert_eq!((breaker.tallies().calls, breaker.tallies().slow), (1, 0));
+}

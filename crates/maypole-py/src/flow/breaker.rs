@@ -199,6 +199,22 @@ pub(super) struct PyLease {
 
 #[pymethods]
 impl PyLease {
+    /// The call has not begun: no time runs until `begin`.
+    fn hold(&self, now: f64) {
+        if let Some(live) = *held(&self.admission) {
+            held(&self.breaker.get().0).breaker.hold(deadline_ns(now), live);
+        }
+    }
+
+    /// The call begins only now: what was waited for since the admission is not the remote's time.
+    fn begin(&self, now: f64) {
+        let mut admission = held(&self.admission);
+        if let Some(live) = *admission {
+            let breaker = &mut held(&self.breaker.get().0).breaker;
+            *admission = Some(breaker.begin(deadline_ns(now), live));
+        }
+    }
+
     /// Say how the call ended; False when the lease had ended before.
     fn finish(&self, now: f64, failed: bool) -> bool {
         let Some(admission) = held(&self.admission).take() else {
