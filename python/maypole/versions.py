@@ -52,6 +52,17 @@ def set_nodelay(sock: socket.socket) -> None:
     base_events._set_nodelay(sock)  # type: ignore[attr-defined]
 
 
+def set_running_loop(loop: asyncio.AbstractEventLoop | None) -> None:
+    """Say which loop runs in this thread.
+
+    From 3.14 on C code keeps the current task beside the running loop, so it has to know the loop even where
+    somebody has replaced asyncio's function with one in Python.
+    """
+    asyncio._set_running_loop(loop)
+    if sys.version_info >= (3, 14):
+        _asyncio._set_running_loop(loop)
+
+
 def scheduled_tasks() -> weakref.WeakSet[asyncio.Task[Any]]:
     """Return the set of tasks that `asyncio.all_tasks()` reads.
 

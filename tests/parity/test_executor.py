@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -103,7 +104,8 @@ def coroutine_function(loop: Loop) -> None:
 
 
 def executor_of_processes(loop: Loop) -> None:
-    with ProcessPoolExecutor(1) as pool:
+    # From Python 3.14 on the default start method starts processes that outlive the test.
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
         loop.set_default_executor(pool)
 
 

@@ -59,9 +59,9 @@ def test_maypole_run_knows_debug_mode() -> None:
 
 
 def test_maypole_run_refuses_what_asyncio_run_refuses() -> None:
-    with pytest.raises(ValueError, match="a coroutine was expected") as expected:
+    with pytest.raises((TypeError, ValueError), match="a coroutine") as expected:
         asyncio.run(3)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="a coroutine was expected") as found:
+    with pytest.raises(expected.type) as found:
         maypole.run(3)  # type: ignore[arg-type]
     assert str(found.value) == str(expected.value)
 

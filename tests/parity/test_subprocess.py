@@ -90,8 +90,12 @@ def test_a_signal_ends_the_child_and_is_its_return_code(loop: Loop, how: str) ->
             getattr(process, how)()
             expected = signal.SIGTERM if how == "terminate" else signal.SIGKILL
             assert await process.wait() == -expected
+        # The child is forgotten when its pipe has ended too.
+        assert await process.stdout.read() == b""
         with pytest.raises(ProcessLookupError):
-            process.kill()
+            for _ in range(100):
+                process.kill()
+                await asyncio.sleep(0)
 
     loop.run_until_complete(main())
 

@@ -151,8 +151,12 @@ pub(crate) fn new_timer_handle(when: &Obj, parts: &Parts<'_>) -> Result<Owned> {
     Ok(handle)
 }
 
+/// Fills the fields of a new instance of a subclass of `asyncio.Handle` and shows it to the collector.
+///
+/// # Errors
+/// As [`new_handle`].
 #[inline]
-fn fill(handle: &Obj, parts: &Parts<'_>) -> Result<()> {
+pub(crate) fn fill(handle: &Obj, parts: &Parts<'_>) -> Result<()> {
     let asyncio = asyncio::get();
     let slots = &asyncio.handle_slots;
     let context = match parts.context {
@@ -170,7 +174,7 @@ fn fill(handle: &Obj, parts: &Parts<'_>) -> Result<()> {
     } else {
         crate::capi::object::none()
     };
-    // SAFETY: a new instance of a subclass of asyncio.Handle, whose slots are empty.
+    // SAFETY: a new instance of a subclass of asyncio.Handle (callers' contract), whose slots are empty.
     unsafe {
         slots.context.init(handle, context);
         slots.args.init(handle, args);
@@ -210,7 +214,8 @@ fn recycle(handle: &Obj) -> bool {
     let (types, slots) = (types(), &asyncio::get().handle_slots);
     let class = handle.type_ptr().cast();
     let timer = class != types.handle.as_ptr()
-        && (class == types.timer_handle.as_ptr() || handle.is_instance_of(types.timer_handle.as_ptr().cast()));
+        && (class == types.timer_handle.as_ptr()
+            || handle.is_instance_of(types.timer_handle.as_ptr().cast()));
     // SAFETY: a handle of our types; every slot is emptied before its value is dropped.
     let event_loop = unsafe {
         for slot in [
@@ -248,21 +253,21 @@ fn recycle(handle: &Obj) -> bool {
     }
 }
 
-/// Whether a handle of our types was cancelled.
+/// Whether a handle, native or asyncio's own, was cancelled.
 #[inline(always)]
 pub(crate) fn is_cancelled(handle: &Obj) -> bool {
-    // SAFETY: the caller passes a handle of our types.
+    // SAFETY: the caller passes a handle.
     unsafe { asyncio::get().handle_slots.cancelled.peek(handle) }.is_some_and(Obj::is_true)
 }
 
-/// Runs the callback of a handle of our types inside its context.
+/// Runs the callback of a handle, native or asyncio's own, inside its context.
 ///
 /// # Errors
 /// Whatever the callback raises.
 #[inline]
 pub(crate) fn run(handle: &Obj) -> Result<()> {
     let slots = &asyncio::get().handle_slots;
-    // SAFETY: the caller passes a handle of our types.
+    // SAFETY: the caller passes a handle.
     let fields = unsafe {
         (
             slots.callback.get(handle),

@@ -17,4 +17,5 @@ mod handle;
 mod module;
 mod resolver;
 mod task;
+mod thread_safe_handle;
 mod transport;

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::capi::{Obj, Raised, names};
-use crate::{aio, asyncio, event_loop, flow, future, handle, resolver, task, transport};
+use crate::{aio, asyncio, event_loop, flow, future, handle, resolver, task, thread_safe_handle, transport};
 
 /// The native half of maypole: loop, handles, and the pure state machines for Python.
 #[pymodule(gil_used = true)]
@@ -25,6 +25,7 @@ fn make_types(module: &Bound<'_, PyModule>) -> crate::capi::Result<()> {
     names::init()?;
     asyncio::init()?;
     handle::init()?;
+    thread_safe_handle::init()?;
     future::init()?;
     task::init()?;
     transport::init()?;

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 
+from maypole import versions
 from maypole.loop.inherited import MixedInto
 from maypole.loop.signals import SignalWakeup
 
@@ -31,13 +31,13 @@ class LifecycleMixin(MixedInto):
             sys.set_asyncgen_hooks(
                 firstiter=self._asyncgen_firstiter_hook, finalizer=self._asyncgen_finalizer_hook
             )
-            asyncio._set_running_loop(self)
+            versions.set_running_loop(self)
             with SignalWakeup(self):
                 self._run_turns()
         finally:
             self._stopping = False
             self._thread_id = None
-            asyncio._set_running_loop(None)
+            versions.set_running_loop(None)
             self._set_coroutine_origin_tracking(False)
             sys.set_asyncgen_hooks(*old_hooks)
 

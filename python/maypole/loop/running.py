@@ -42,14 +42,14 @@ def run(main: Coroutine[Any, Any, T], *, debug: bool | None = None) -> T:
     """Run a coroutine on a new maypole loop and return its result, as ``asyncio.run`` does.
 
     Args:
-        main: the coroutine to run.
+        main: the coroutine to run; from Python 3.14 on any awaitable.
         debug: asyncio's debug mode; None leaves it to ``PYTHONASYNCIODEBUG`` and ``-X dev``.
 
     Returns:
         What the coroutine returns.
 
     Raises:
-        ValueError: if `main` is not a coroutine.
+        ValueError: if `main` is not a coroutine; from Python 3.14 on TypeError if it cannot be awaited.
         RuntimeError: if a loop is running in this thread.
         KeyboardInterrupt: after Ctrl-C, once the main task was cancelled and the loop cleaned up.
 

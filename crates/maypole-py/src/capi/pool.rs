@@ -73,7 +73,7 @@ impl Pool {
 }
 
 /// A new object with zeroed fields, not yet tracked.
-fn allocate(class: &Obj) -> Result<Owned> {
+pub(crate) fn allocate(class: &Obj) -> Result<Owned> {
     // SAFETY: a live heap type; the generic allocator gives zeroed memory and tracks it.
     let object = unsafe { Owned::steal(ffi::PyType_GenericAlloc(class.as_ptr().cast(), 0))? };
     // SAFETY: tracked just now.
@@ -84,6 +84,6 @@ fn allocate(class: &Obj) -> Result<Owned> {
 /// Shows a finished object to the collector.
 #[inline]
 pub(crate) fn track(object: &Obj) {
-    // SAFETY: the callers made the object with `Pool::take`, which leaves it untracked.
+    // SAFETY: the callers made the object with `Pool::take` or `allocate`, which leave it untracked.
     unsafe { ffi::PyObject_GC_Track(object.as_ptr().cast()) };
 }

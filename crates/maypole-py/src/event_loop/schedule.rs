@@ -14,6 +14,7 @@ use crate::capi::error::{runtime_error, type_error};
 use crate::capi::object::none;
 use crate::capi::{Args, Obj, Owned, Result, call, names};
 use crate::handle::{self, Parts};
+use crate::thread_safe_handle;
 
 pub(super) const CALL_SOON_DOC: &CStr =
     c"call_soon($self, callback, /, *args, context=None)\n--\n\nRun callback(*args) in the next turn; return its Handle.";
@@ -86,7 +87,7 @@ pub(super) fn call_soon_threadsafe(this: &LoopObject, args: Args<'_>) -> Result<
     if this.debug.get() {
         check_in_debug(this, given.callback, "call_soon_threadsafe", false)?;
     }
-    let handle = handle::new_handle(&this.parts(&given))?;
+    let handle = thread_safe_handle::new(&this.parts(&given))?;
     // The interpreter lock, which every caller holds, orders this against the loop's own use of the queue.
     this.enqueue(handle.clone());
     this.ring()?;

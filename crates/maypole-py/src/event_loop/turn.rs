@@ -13,7 +13,7 @@ use crate::capi::object::none;
 use crate::capi::{Obj, Owned, Result, names};
 use crate::task::{self, TaskObject, current};
 use crate::transport::{DatagramFields, StreamFields};
-use crate::{asyncio, handle};
+use crate::{asyncio, handle, thread_safe_handle};
 
 /// `_run_turns()`: turns until `stop()`, or until something that ends the program leaves a callback.
 pub(super) fn run_turns(this: &LoopObject) -> Result<Owned> {
@@ -111,6 +111,7 @@ fn run_item(this: &LoopObject, item: &Obj) -> Result<()> {
         }
         return match TaskObject::downcast(item) {
             Some(task) => step_task(this, task),
+            None if thread_safe_handle::is(item) => run_thread_safe(this, item),
             None => run_slowly(this, item),
         };
     }
@@ -127,6 +128,13 @@ fn run_item(this: &LoopObject, item: &Obj) -> Result<()> {
         Ok(()) => Ok(()),
         Err(_) => failure::report(this, item),
     }
+}
+
+fn run_thread_safe(this: &LoopObject, item: &Obj) -> Result<()> {
+    if this.debug.get() || this.patched_run.get() {
+        return run_slowly(this, item);
+    }
+    thread_safe_handle::run(item, || failure::report(this, item))
 }
 
 /// Handles that are not ours, debug mode (slow-callback log) and replaced `Handle._run`: through the handle's own method.
