@@ -1,4 +1,4 @@
-"""Datagram transports: order, bursts, pauses, refused addresses, Unix sockets, the end. The same on asyncio."""
+"""Datagram transports: order, bursts, pauses, refused addresses, Unix sockets, the end."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def test_each_answer_goes_to_its_sender(loop: Loop) -> None:
 
         _, server = await loop.create_datagram_endpoint(Echo, local_addr=LOCALHOST)
         target = server.transport.get_extra_info("sockname")
-        clients = []
-        for _ in range(40):
-            clients.append((await loop.create_datagram_endpoint(Inbox, remote_addr=target))[1])
+        clients = [(await loop.create_datagram_endpoint(Inbox, remote_addr=target))[1] for _ in range(40)]
         for turn in range(3):
             for number, client in enumerate(clients):
                 client.transport.sendto(b"%d of %d" % (turn, number))
         for number, client in enumerate(clients):
-            assert await client.until(3) == [("data", b"%d of %d" % (turn, number), target) for turn in range(3)]
+            assert await client.until(3) == [
+                ("data", b"%d of %d" % (turn, number), target) for turn in range(3)
+            ]
         await closed(server, *clients)
 
     loop.run_until_complete(main())
@@ -136,8 +136,7 @@ def test_unix_datagrams_carry_the_path_of_their_sender(loop: Loop, tmp_path: Pat
     async def main() -> None:
         paths = [str(tmp_path / name) for name in ("near", "far")]
         near, far = [
-            (await loop.create_datagram_endpoint(Inbox, path, family=socket.AF_UNIX))[1]
-            for path in paths
+            (await loop.create_datagram_endpoint(Inbox, path, family=socket.AF_UNIX))[1] for path in paths
         ]
         far.transport.sendto(b"to a path", paths[0])
         assert await near.until(1) == [("data", b"to a path", paths[1])]
@@ -262,7 +261,9 @@ def test_one_flooded_socket_leaves_the_others_their_turn(loop: Loop) -> None:
                 order.append("quiet")
                 self.note(data)
 
-        flooded, quiet = [(await loop.create_datagram_endpoint(kind, local_addr=LOCALHOST))[1] for kind in (Flooded, Quiet)]
+        flooded, quiet = [
+            (await loop.create_datagram_endpoint(kind, local_addr=LOCALHOST))[1] for kind in (Flooded, Quiet)
+        ]
         for inbox in (flooded, flooded, flooded, quiet):
             flooded.transport.sendto(b"first", inbox.transport.get_extra_info("sockname"))
         await quiet.until(1)
@@ -286,7 +287,8 @@ def test_what_the_socket_refuses_waits_in_order(loop: Loop, tmp_path: Path) -> N
     async def main() -> None:
         receiver, sender = small_unix_pair(tmp_path)
         with receiver:
-            transport, inbox = await loop.create_datagram_endpoint(Inbox, sock=sender)
+            _, inbox = await loop.create_datagram_endpoint(Inbox, sock=sender)
+            transport = inbox.transport
             transport.set_write_buffer_limits(high=3_000)
             sent = 0
             while inbox.events != [("pause",)]:
@@ -307,7 +309,8 @@ def test_abort_drops_what_waits(loop: Loop, tmp_path: Path) -> None:
     async def main() -> None:
         receiver, sender = small_unix_pair(tmp_path)
         with receiver:
-            transport, inbox = await loop.create_datagram_endpoint(Inbox, sock=sender)
+            _, inbox = await loop.create_datagram_endpoint(Inbox, sock=sender)
+            transport = inbox.transport
             while not transport.get_write_buffer_size():
                 transport.sendto(bytes(1_000))
             transport.abort()
@@ -438,7 +441,9 @@ def test_a_thousand_endpoints_leave_nothing(loop: Loop) -> None:
     async def main() -> None:
         before = len(open_fds())
         for _ in range(20):
-            inboxes = [(await loop.create_datagram_endpoint(Inbox, local_addr=LOCALHOST))[1] for _ in range(50)]
+            inboxes = [
+                (await loop.create_datagram_endpoint(Inbox, local_addr=LOCALHOST))[1] for _ in range(50)
+            ]
             for inbox in inboxes:
                 inbox.transport.sendto(b"x", inboxes[0].transport.get_extra_info("sockname"))
             await inboxes[0].until(len(inboxes))

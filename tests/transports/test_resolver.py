@@ -1,4 +1,4 @@
-"""Look-ups: what `socket` answers and raises, from numbers at once and from names by threads. The same on asyncio."""
+"""Look-ups: what `socket` answers and raises, from numbers at once and from names by threads."""
 
 from __future__ import annotations
 
@@ -185,7 +185,10 @@ def test_debug_mode_logs_slow_lookups(loop: Loop, caplog: pytest.LogCaptureFixtu
 
 def test_a_closed_loop_looks_nothing_up(loop: Loop) -> None:
     loop.close()
-    for call in (lambda: loop.getaddrinfo("127.0.0.1", 80), lambda: loop.getnameinfo(("127.0.0.1", 80), NUMERIC)):
+    for call in (
+        lambda: loop.getaddrinfo("127.0.0.1", 80),
+        lambda: loop.getnameinfo(("127.0.0.1", 80), NUMERIC),
+    ):
         coroutine = call()
         with pytest.raises(RuntimeError, match="Event loop is closed"):
             coroutine.send(None)
@@ -219,7 +222,10 @@ def test_every_lookup_is_an_auditing_event(run_script: RunScript) -> None:
     script = """
         import sys, socket
         events = []
-        sys.addaudithook(lambda name, args: events.append((name, args)) if name.startswith("socket.get") else None)
+        def hook(name, args):
+            if name.startswith("socket.get"):
+                events.append((name, args))
+        sys.addaudithook(hook)
         loop = new_loop()
         loop.run_until_complete(loop.getaddrinfo("127.0.0.1", 80, type=1))
         loop.run_until_complete(loop.getnameinfo(("127.0.0.1", 80), 3))
@@ -227,7 +233,10 @@ def test_every_lookup_is_an_auditing_event(run_script: RunScript) -> None:
         loop.close()
         print(events)
     """
-    expected = [("socket.getaddrinfo", ("127.0.0.1", 80, 0, 1, 0)), ("socket.getnameinfo", (("127.0.0.1", 80),))]
+    expected = [
+        ("socket.getaddrinfo", ("127.0.0.1", 80, 0, 1, 0)),
+        ("socket.getnameinfo", (("127.0.0.1", 80),)),
+    ]
     assert run_script(script).lines == [str(expected)]
 
 
@@ -238,8 +247,7 @@ def native_threads() -> int:
 
 def test_closing_a_loop_with_lookups_under_way_is_clean(loop: Loop) -> None:
     async def begin() -> None:
-        for _ in range(50):
-            tasks.append(asyncio.ensure_future(loop.getaddrinfo("localhost", 80)))
+        tasks.extend(asyncio.ensure_future(loop.getaddrinfo("localhost", 80)) for _ in range(50))
         await asyncio.sleep(0)
 
     tasks: list[asyncio.Future[Any]] = []

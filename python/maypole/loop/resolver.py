@@ -12,16 +12,22 @@ from maypole.loop.inherited import MixedInto
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_socket: Any = base_events.socket  # type: ignore[attr-defined]  # what the inherited methods call
-_GETADDRINFO = _socket.getaddrinfo
-_GETNAMEINFO = _socket.getnameinfo
-_NATIVE_GETADDRINFO = _socket._socket.getaddrinfo
+    from maypole.virtual.outstanding import Outstanding
+
+_base: Any = (
+    base_events  # typeshed does not say that it has `socket`, whose functions the inherited methods call
+)
+_c_socket: Any = _base.socket._socket
+_GETADDRINFO = _base.socket.getaddrinfo
+_GETNAMEINFO = _base.socket.getnameinfo
+_C_GETADDRINFO = _c_socket.getaddrinfo
 
 
 class ResolverMixin(MixedInto):
     """Looks names up as `socket` does, unless somebody replaced it there."""
 
     _resolver: _maypole.Resolver | None = None
+    _outstanding: Outstanding | None
 
     async def getaddrinfo(
         self,
@@ -45,15 +51,15 @@ class ResolverMixin(MixedInto):
 
         Source: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.getaddrinfo
         """
-        socket = base_events.socket  # type: ignore[attr-defined]
-        native = socket.getaddrinfo is _GETADDRINFO and _socket._socket.getaddrinfo is _NATIVE_GETADDRINFO
-        if native and not self._debug:
+        replaced = _base.socket.getaddrinfo is not _GETADDRINFO or _c_socket.getaddrinfo is not _C_GETADDRINFO
+        if not (replaced or self._debug):
             self._check_closed()
-            found = _maypole._getaddrinfo_now(host, port, family, type, proto, flags)
+            found: Any = _maypole._getaddrinfo_now(host, port, family, type, proto, flags)
             if found is None and self._outstanding is None:
-                return await self._look_up("getaddrinfo", host, port, family, type, proto, flags)
+                found = await self._look_up("getaddrinfo", host, port, family, type, proto, flags)
             if found is not None and found is not NotImplemented:
-                return found
+                return found  # type: ignore[no-any-return]
+        # A virtual clock waits for jobs of executors; what is left is for `socket` to judge.
         return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
@@ -67,13 +73,13 @@ class ResolverMixin(MixedInto):
 
         Source: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.getnameinfo
         """
-        if base_events.socket.getnameinfo is _GETNAMEINFO and not self._debug:  # type: ignore[attr-defined]
+        if _base.socket.getnameinfo is _GETNAMEINFO and not self._debug:
             self._check_closed()
-            found = _maypole._getnameinfo_now(sockaddr, flags)
+            found: Any = _maypole._getnameinfo_now(sockaddr, flags)
             if found is None and self._outstanding is None:
-                return await self._look_up("getnameinfo", sockaddr, flags)
+                found = await self._look_up("getnameinfo", sockaddr, flags)
             if found is not None and found is not NotImplemented:
-                return found
+                return found  # type: ignore[no-any-return]
         return await super().getnameinfo(sockaddr, flags)
 
     async def _look_up(self, what: str, *args: Any) -> Any:
@@ -98,7 +104,7 @@ class ResolverMixin(MixedInto):
         return resolver
 
     def close(self) -> None:
-        """Close the loop; look-ups that are under way end in the background, and nobody gets their answers."""
+        """Close the loop; look-ups under way end in the background, and nobody gets their answers."""
         resolver = self._resolver
         if resolver is not None and not self.is_running():
             self._resolver = None

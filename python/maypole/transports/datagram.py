@@ -1,7 +1,7 @@
 """`DatagramTransport`: a UDP or Unix datagram socket.
 
-The native half receives, sends and keeps the flags; this half names the peers, closes, and tells the protocol and the
-exception handler about the end, with asyncio's words.
+The native half receives, sends and keeps the flags; this half names the peers, closes, and tells the protocol
+and the exception handler about the end, with asyncio's words.
 
 Source: https://docs.python.org/3/library/asyncio-protocol.html#datagram-transports
 """
@@ -32,7 +32,8 @@ FAMILIES = frozenset((socket.AF_INET, socket.AF_INET6, socket.AF_UNIX))
 def is_native(sock: Any) -> bool:
     """Say whether datagrams of this socket need nothing of its Python class.
 
-    A class with its own `recvfrom` or `send` wants to be called, and so does a family whose addresses only `socket` knows.
+    A class with its own `recvfrom` or `send` wants to be called, and so does a family whose addresses only
+    `socket` knows.
     """
     if not isinstance(sock, socket.socket) or sock.family not in FAMILIES:
         return False
@@ -165,7 +166,10 @@ class DatagramTransport(_maypole.DatagramTransport, asyncio.DatagramTransport):
             logger.warning("socket.send() raised exception.")
 
     def _report_callback_failure(self, exception: BaseException, callback: str) -> None:
-        """Tell the exception handler what the protocol raised, as for asyncio's reader: the native half calls this."""
+        """Tell the exception handler what the protocol raised: the native half calls this.
+
+        asyncio reads in a callback of the loop, which is what its exception handler is told of.
+        """
         handle = asyncio.Handle(getattr(self, callback), (), self._loop, self._context)
         self._loop._report_callback_failure(handle, exception)
 
