@@ -1,7 +1,7 @@
 """asyncio's helpers, natively, under the names of `maypole`.
 
-Each has the interface, the order, the errors and the cancellation rules of its namesake in asyncio, and runs on any
-asyncio loop; a maypole loop makes it fast.
+Each has the interface, the order, the errors and the cancellation rules of its namesake in asyncio, and runs
+on any asyncio loop; a maypole loop makes it fast.
 
 - `condition`: `Condition`, whose lock is native;
 - `install`: `install` and `uninstall`, which put all of them into asyncio and take them out again.

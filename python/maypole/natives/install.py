@@ -1,6 +1,7 @@
 """`install` and `uninstall`: asyncio's names for maypole's helpers, for a whole program.
 
-Nothing happens on import. What is replaced is named in `REPLACED`; what was there is kept, and `uninstall` puts it back.
+Nothing happens on import. What is replaced is named in `REPLACED`; what was there is kept, and `uninstall`
+puts it back.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ _originals: dict[tuple[ModuleType, str], object] = {}
 def install() -> None:
     """Replace asyncio's helpers by maypole's, for the whole program, until `uninstall`.
 
-    ``asyncio.sleep``, ``asyncio.Lock`` and the others in `REPLACED` then are ``maypole.sleep``, ``maypole.Lock`` and so
-    on, also for asyncio's own code. Objects made before stay what they are, and a module that imported a name before
-    (``from asyncio import Queue``) keeps it: install first. A second call does nothing.
+    ``asyncio.sleep``, ``asyncio.Lock`` and the others in `REPLACED` then are ``maypole.sleep``,
+    ``maypole.Lock`` and so on, also for asyncio's own code. Objects made before stay what they are, and a
+    module that imported a name before (``from asyncio import Queue``) keeps it: install first. A second call
+    does nothing.
 
     Example:
         >>> import asyncio, maypole

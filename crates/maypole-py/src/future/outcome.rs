@@ -137,12 +137,14 @@ impl FutureObject {
         let (Some(exception), Some(event_loop)) = (self.outcome.get(), self.event_loop.get()) else {
             return Ok(());
         };
-        let kind = if object.is_instance_of(crate::task::class().as_ptr().cast()) {
-            "Task"
-        } else {
-            "Future"
+        // SAFETY: the type of a live object is live.
+        let class = unsafe { Obj::from_ptr(object.type_ptr().cast()) };
+        let kind = class.get_attr(&*call::interned("__name__")?)?;
+        // SAFETY: a format that shows one string, and a string.
+        let message = unsafe {
+            let format = c"%U exception was never retrieved".as_ptr();
+            Owned::steal(ffi::PyUnicode_FromFormat(format, kind.as_ptr()))?
         };
-        let message = call::text(&format!("{kind} exception was never retrieved"))?;
         let entries = [
             ("message", Some(&*message)),
             ("exception", Some(&*exception)),
