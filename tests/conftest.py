@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import logging
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
@@ -20,6 +21,12 @@ failed = pytest.StashKey[bool]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--loops", default="", help="only these kinds of loop: asyncio, maypole, …")
+
+
+def pytest_collection_finish() -> None:
+    """Hide all that is loaded from the garbage collector: the leak checks collect after every test."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

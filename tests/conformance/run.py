@@ -100,8 +100,10 @@ def run_module(
     verdict = judge(run, differences)
     if verdict.failed:
         again = suite.run(module, verdict.failed.__contains__)
+        first = verdict.failed
         run.answers |= {name: answer for name, answer in again.answers.items() if not answer.bad}
         verdict = judge(run, differences)
+        verdict.unsteady = {name: answer for name, answer in first.items() if name not in verdict.failed}
     if verdict.failed and suite.loop != CONTROL:
         control = Suite(suite.python, CONTROL, suite.timeout_s).run(module, verdict.failed.__contains__)
         for name, answer in control.answers.items():
@@ -143,6 +145,8 @@ def print_details(verdicts: list[Verdict], verbose: bool) -> None:
     for verdict in verdicts:
         for name, answer in verdict.control.items():
             print(f"\nfails on asyncio's own loop too: {short(name)}: {answer.last_line}")
+        for name, answer in verdict.unsteady.items():
+            print(f"\nUNSTEADY, {answer.status}, then passed alone: {short(name)}: {answer.last_line}")
         for name in verdict.surprises:
             print(f"\nPASSED, though accepted.toml names it: {name}")
         for name, answer in list(verdict.failed.items())[: None if verbose else SHOWN_MAX]:

@@ -75,6 +75,7 @@ class Verdict:
     accepted: dict[str, str] = field(default_factory=dict)
     failed: dict[str, Answer] = field(default_factory=dict)
     control: dict[str, Answer] = field(default_factory=dict)
+    unsteady: dict[str, Answer] = field(default_factory=dict)
     surprises: list[str] = field(default_factory=list)
     seconds: float = 0.0
 

@@ -130,9 +130,9 @@ def test_a_transport_that_is_not_closed_is_warned_about(new_loop: NewLoop) -> No
 
     loop = new_loop()
     theirs = loop.run_until_complete(main())
-    loop.close()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        loop.close()
         gc.collect()
     theirs.close()
     assert any("unclosed transport <" in str(warning.message) for warning in caught)

@@ -242,6 +242,34 @@ def test_write_after_close_is_silent(loop: Loop) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.parametrize("delay", [0, 0.01])
+@pytest.mark.parametrize("pieces", [1, 32, 500])
+def test_close_sends_everything_first(loop: Loop, pieces: int, delay: float) -> None:
+    size = 4_000_000 // pieces
+
+    async def main() -> None:
+        server = socket.create_server(("127.0.0.1", 0))
+        transport, protocol = await loop.create_connection(Recorder, *server.getsockname())
+        peer, _ = server.accept()
+        peer.setblocking(False)
+        for number in range(pieces):
+            transport.write(bytes([number % 256]) * size)
+            if number == pieces // 2:
+                await asyncio.sleep(delay)
+        transport.close()
+        await asyncio.sleep(delay)
+        received = bytearray()
+        while data := await loop.sock_recv(peer, 100_000):
+            received += data
+        assert received == b"".join(bytes([number % 256]) * size for number in range(pieces))
+        await protocol.lost
+        assert protocol.events[-1] == "lost None"
+        peer.close()
+        server.close()
+
+    loop.run_until_complete(main())
+
+
 def test_abort_drops_what_was_not_sent(loop: Loop) -> None:
     async def main() -> None:
         ours, theirs = socket.socketpair()
