@@ -49,7 +49,10 @@ class EventLoop(
         InheritedLoop.__init__(self, cast("Any", NativeSelector(self)))
         self._init_children()
         self._init_virtual_time()
-        if task_impl == "native":
+        if type(self).call_soon is not EventLoop.call_soon:
+            # A subclass that looks at every callback sees the steps of asyncio's own tasks among them.
+            self._plain_tasks = True
+        if not self._plain_tasks:
             show_native_tasks()
         if type(self).time is not EventLoop.time:
             self._follow_time()

@@ -9,6 +9,7 @@ from maypole import versions
 from maypole.loop.inherited import MixedInto
 
 if TYPE_CHECKING:
+    import asyncio
     from asyncio import Handle
 
 logger = logging.getLogger("asyncio")
@@ -50,3 +51,8 @@ class FailureMixin(MixedInto):
             self._current_handle = None
             # A traceback may keep this frame alive; it must not keep the handle and its task with it.
             del handle
+
+    def _log_slow_task(self, task: asyncio.Task[Any], took: float) -> None:
+        """Log a task's step that took `took` seconds, if that is slow."""
+        if took >= self.slow_callback_duration:
+            logger.warning("Executing %r took %.3f seconds", task, took)

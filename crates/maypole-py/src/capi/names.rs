@@ -40,6 +40,8 @@ names! {
     datagram_received = "datagram_received",
     eof_received = "eof_received",
     error_received = "error_received",
+    fileno = "fileno",
+    log_slow_task = "_log_slow_task",
     fatal_error = "_fatal_error",
     get_buffer = "get_buffer",
     pause_writing = "pause_writing",

@@ -85,6 +85,8 @@ pub(crate) struct LoopObject {
     debug: Cell<bool>,
     /// The identifier of the thread that runs the loop, 0 when it does not run.
     thread_id: Cell<u64>,
+    /// The poller is to be asked in the next turn, also when callbacks are ready.
+    must_ask: Cell<bool>,
     /// The loop waits, or is about to: whoever adds work from another thread must ring.
     sleeping: Cell<bool>,
     /// Turns taken since the loop was made.
@@ -127,6 +129,7 @@ impl LoopObject {
             stopping: Cell::new(false),
             debug: Cell::new(false),
             thread_id: Cell::new(0),
+            must_ask: Cell::new(false),
             sleeping: Cell::new(false),
             turns: Cell::new(0),
         })

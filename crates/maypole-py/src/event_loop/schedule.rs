@@ -107,7 +107,7 @@ pub(super) fn call_later(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
         // SAFETY: two live objects; the addition raises for what is no number.
         unsafe { Owned::steal(ffi::PyNumber_Add(now.as_ptr(), delay.as_ptr()))? }
     };
-    schedule(this, &when, &given, "call_later")
+    schedule(this, &when, &given)
 }
 
 pub(super) fn call_at(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
@@ -116,13 +116,13 @@ pub(super) fn call_at(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
     if when.is_none() {
         return Err(type_error("when cannot be None"));
     }
-    schedule(this, when, &given, "call_at")
+    schedule(this, when, &given)
 }
 
-fn schedule(this: &LoopObject, when: &Obj, given: &Scheduled<'_>, method: &str) -> Result<Owned> {
+fn schedule(this: &LoopObject, when: &Obj, given: &Scheduled<'_>) -> Result<Owned> {
     this.check_open()?;
     if this.debug.get() {
-        check_in_debug(this, given.callback, method, true)?;
+        check_in_debug(this, given.callback, "call_at", true)?;
     }
     let deadline_ns = deadline_ns(when.as_f64()?);
     let timer = handle::new_timer_handle(when, &this.parts(given))?;

@@ -17,7 +17,7 @@ use crate::{asyncio, handle, thread_safe_handle};
 
 /// `_run_turns()`: turns until `stop()`, or until something that ends the program leaves a callback.
 pub(super) fn run_turns(this: &LoopObject) -> Result<Owned> {
-    this.patched_run.set(asyncio::handle_run_is_patched()?);
+    begin_run(this)?;
     loop {
         one_turn(this)?;
         if this.stopping.get() {
@@ -28,9 +28,16 @@ pub(super) fn run_turns(this: &LoopObject) -> Result<Owned> {
 
 /// `_run_once()`: one turn.
 pub(super) fn run_once(this: &LoopObject) -> Result<Owned> {
-    this.patched_run.set(asyncio::handle_run_is_patched()?);
+    begin_run(this)?;
     one_turn(this)?;
     Ok(none())
+}
+
+/// What each run begins with: the poller is asked in its first turn, whatever the last run has left queued.
+fn begin_run(this: &LoopObject) -> Result<()> {
+    this.patched_run.set(asyncio::handle_run_is_patched()?);
+    this.must_ask.set(true);
+    Ok(())
 }
 
 fn one_turn(this: &LoopObject) -> Result<()> {
@@ -80,10 +87,27 @@ fn run_items(this: &LoopObject) -> Result<()> {
 fn step_task(this: &LoopObject, task: &TaskObject) -> Result<()> {
     let entered = current::enter(this.as_obj(), task.as_obj());
     this.task_entered.set(true);
+    if this.debug.get() && entered.is_ok() {
+        return step_task_in_debug(this, task);
+    }
     match entered.and_then(|()| task::step::run(task)) {
         Ok(()) => Ok(()),
         Err(_) => failure::report_step(this, Some(task.as_obj())),
     }
+}
+
+/// A step of a task that was made before debug mode was switched on: a slow one is logged.
+#[cold]
+fn step_task_in_debug(this: &LoopObject, task: &TaskObject) -> Result<()> {
+    let began_ns = this.now_ns()?;
+    if task::step::run(task).is_err() {
+        failure::report_step(this, Some(task.as_obj()))?;
+    }
+    let took = maypole_core::time::seconds(this.now_ns()?.saturating_sub(began_ns));
+    let took = crate::capi::call::float(took)?;
+    this.as_obj()
+        .call_method(&names::get().log_slow_task, &[task.as_obj(), &took])
+        .map(drop)
 }
 
 /// Takes the current task out, if one was put in. It fails only where a task has unset the running loop, as in asyncio.

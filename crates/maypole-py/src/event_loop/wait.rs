@@ -57,7 +57,7 @@ impl LoopObject {
             return self.wait_on_virtual_clock();
         }
         let timeout = if self.turn.borrow().ready_len() > 0 || self.stopping.get() {
-            if !self.turn.borrow_mut().must_poll(monotonic_ns()) {
+            if !self.must_ask.get() && !self.turn.borrow_mut().must_poll(monotonic_ns()) {
                 return Ok(());
             }
             Timeout::Now
@@ -65,6 +65,7 @@ impl LoopObject {
             let now_ns = self.now_ns()?;
             timeout_of(self.turn.borrow_mut().wait(now_ns), now_ns)
         };
+        self.must_ask.set(false);
         if let Waited::Interrupted = self.poll(timeout)? {
             // SAFETY: the lock is held and no exception is set.
             check(unsafe { ffi::PyErr_CheckSignals() })?;

@@ -226,19 +226,52 @@ impl LoopObject {
     }
 }
 
-/// The number behind a descriptor argument: an integer or an object with `fileno()`.
+/// The number behind a descriptor argument: an integer or an object with `fileno()`, with the errors of `selectors`.
 fn descriptor(given: &Obj) -> Result<RawFd> {
     // SAFETY: a live object.
-    if unsafe { ffi::PyLong_Check(given.as_ptr()) } != 0 {
-        let number = given.as_i64()?;
-        return RawFd::try_from(number)
-            .ok()
-            .filter(|fd| *fd >= 0)
-            .ok_or_else(|| invalid(number));
+    let number = if unsafe { ffi::PyLong_Check(given.as_ptr()) } != 0 {
+        given.as_i64()?
+    } else {
+        match given
+            .call_method(&crate::capi::names::get().fileno, &[])
+            .and_then(|fd| fd.as_i64())
+        {
+            Ok(number) => number,
+            Err(Raised) => return Err(invalid_object(given)),
+        }
+    };
+    RawFd::try_from(number)
+        .ok()
+        .filter(|fd| *fd >= 0)
+        .ok_or_else(|| invalid(number))
+}
+
+/// What asking an object for its descriptor raised, as `selectors` reports it.
+#[cold]
+fn invalid_object(given: &Obj) -> Raised {
+    let Some(exception) = crate::capi::error::take() else {
+        return Raised;
+    };
+    // SAFETY: the exception types exist while the interpreter does.
+    let expected = unsafe {
+        [
+            ffi::PyExc_AttributeError,
+            ffi::PyExc_TypeError,
+            ffi::PyExc_ValueError,
+        ]
+    };
+    if !expected.iter().any(|kind| exception.is_instance_of(kind.cast())) {
+        return crate::capi::error::restore(exception);
     }
-    // SAFETY: a live object; the function calls `fileno()` and raises for what has none.
-    let fd = unsafe { ffi::PyObject_AsFileDescriptor(given.as_ptr()) };
-    if fd < 0 { Err(Raised) } else { Ok(fd) }
+    // SAFETY: a live object and a format that takes one.
+    unsafe {
+        ffi::PyErr_Format(
+            ffi::PyExc_ValueError,
+            c"Invalid file object: %R".as_ptr(),
+            given.as_ptr(),
+        )
+    };
+    Raised
 }
 
 #[cold]
