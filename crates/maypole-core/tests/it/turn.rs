@@ -1,6 +1,8 @@
 //! The turn against asyncio's: a list of ready items and a list of timers.
 
-use maypole_core::{COALESCE_NS, DENSE_TIMERS_MIN, Key, NEVER_NS, POLL_BUDGET_NS, POLL_SKIPS_MAX, Turn, Wait};
+use maypole_core::{
+    COALESCE_NS, DENSE_TIMERS_MIN, Key, NEVER_NS, POLL_BUDGET_NS, POLL_SKIPS_MAX, Turn, Wait,
+};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -220,12 +222,20 @@ fn many_close_timers_are_fired_together_and_few_exactly() {
     for place in 0..100_u64 {
         turn.schedule(1_000_000 + place * 10_000, place as usize);
     }
-    assert_eq!(turn.wait(0), Wait::Until(1_000_000), "the first of a burst is exact");
+    assert_eq!(
+        turn.wait(0),
+        Wait::Until(1_000_000),
+        "the first of a burst is exact"
+    );
     turn.begin(1_000_000);
     while turn.take().is_some() {}
     assert_eq!(turn.wait(1_000_000), Wait::Until(1_000_000 + COALESCE_NS));
     assert_eq!(turn.begin(1_000_000 + COALESCE_NS), 50);
     while turn.take().is_some() {}
     assert!(turn.timers_len() < DENSE_TIMERS_MIN);
-    assert_eq!(turn.wait(1_500_000), Wait::Until(1_510_000), "few timers are exact again");
+    assert_eq!(
+        turn.wait(1_500_000),
+        Wait::Until(1_510_000),
+        "few timers are exact again"
+    );
 }
