@@ -1,6 +1,6 @@
 //! The native module `maypole._maypole`.
 //!
-//! This crate is the only one that knows Python. Hot types are heap types of their own on the raw C API ([`capi`]); everything
+//! This crate is the only one that knows Python. Hot types are heap types of their own on the raw C API (`capi`); everything
 //! else is safe PyO3.
 //!
 //! Invariant: the module needs the interpreter lock and says so; a second interpreter is refused by PyO3.
