@@ -79,6 +79,12 @@ def _getaddrinfo_now(
 def _getnameinfo_now(sockaddr: object, flags: object, /) -> Any:
     """Answer as `socket.getnameinfo` if no server has to be asked; otherwise as `_getaddrinfo_now`."""
 
+def _future_add_to_awaited_by(fut: asyncio.Future[Any], waiter: asyncio.Future[Any], /) -> None:
+    """Record that a future is awaited by another one; asyncio's function, which knows native futures too."""
+
+def _future_discard_from_awaited_by(fut: asyncio.Future[Any], waiter: asyncio.Future[Any], /) -> None:
+    """Record that a future is awaited by another one no longer."""
+
 def _pending_tasks() -> list[Task[Any]]:
     """List the native tasks that are not done, newest first, whatever loop they belong to."""
 
@@ -420,6 +426,8 @@ class Future(asyncio.Future[_T]):
     def _exception(self) -> BaseException | None: ...
     @property
     def _callbacks(self) -> list[tuple[Callable[[Self], Any], Context]]: ...
+    @property
+    def _asyncio_awaited_by(self) -> frozenset[asyncio.Future[Any]] | None: ...
     @property
     def _loop(self) -> asyncio.AbstractEventLoop: ...
     @property

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    AwaitedBy = Callable[[asyncio.Future[Any], asyncio.Future[Any]], None]
+
 
 def format_callback(
     callback: Callable[..., object] | None, args: tuple[object, ...] | None, debug: bool
@@ -50,6 +52,14 @@ def detach_from_server(server: Any, transport: object) -> None:
 def set_nodelay(sock: socket.socket) -> None:
     """Switch Nagle's algorithm off on a TCP socket, as asyncio does."""
     base_events._set_nodelay(sock)  # type: ignore[attr-defined]
+
+
+def replace_awaited_by(add: AwaitedBy, discard: AwaitedBy) -> None:
+    """Let asyncio's code name who awaits a future through these functions; before 3.14 it does not."""
+    if sys.version_info >= (3, 14):
+        for module in (asyncio.futures, asyncio):
+            module.future_add_to_awaited_by = add  # type: ignore[attr-defined]
+            module.future_discard_from_awaited_by = discard  # type: ignore[attr-defined]
 
 
 def set_running_loop(loop: asyncio.AbstractEventLoop | None) -> None:

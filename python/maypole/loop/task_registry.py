@@ -1,4 +1,4 @@
-"""Native tasks among asyncio's own, for `asyncio.all_tasks()`.
+"""Native tasks among asyncio's own, for `asyncio.all_tasks()` and, from Python 3.14 on, for call graphs.
 
 asyncio keeps the tasks that are not of its own C type in a `WeakSet`, whose `add` is Python code and costs
 more than the rest of making a task. The native list of pending tasks costs nothing; asyncio's set lists it
@@ -35,7 +35,7 @@ class ScheduledTasks(weakref.WeakSet["asyncio.Task[Any]"]):
 
 
 def show_native_tasks() -> None:
-    """Make `asyncio.all_tasks()` list native tasks too; a second call changes nothing.
+    """Make asyncio's functions that look at tasks see native ones too; a second call changes nothing.
 
     Raises:
         RuntimeError: if this release of Python keeps its tasks in another way.
@@ -43,3 +43,6 @@ def show_native_tasks() -> None:
     scheduled = versions.scheduled_tasks()
     if not isinstance(scheduled, ScheduledTasks):
         scheduled.__class__ = ScheduledTasks
+        versions.replace_awaited_by(
+            _maypole._future_add_to_awaited_by, _maypole._future_discard_from_awaited_by
+        )

@@ -20,6 +20,8 @@ pub(crate) enum Callback {
     Function { function: Owned, context: Owned },
     /// A native task, stepped by the loop, or a gathering.
     Waiter(Owned),
+    /// Somebody who is told in another way: only named, for call graphs.
+    Named(Owned),
 }
 
 impl Callback {
@@ -29,7 +31,7 @@ impl Callback {
                 visitor.visit(function)?;
                 visitor.visit(context)
             }
-            Callback::Waiter(task) => visitor.visit(task),
+            Callback::Waiter(task) | Callback::Named(task) => visitor.visit(task),
         }
     }
 }
@@ -70,6 +72,7 @@ impl FutureObject {
             match callback {
                 Callback::Waiter(task) => self.wake(task)?,
                 Callback::Function { function, context } => self.call_through_loop(&function, &context)?,
+                Callback::Named(_) => {}
             }
         }
         Ok(())
@@ -202,19 +205,31 @@ impl FutureObject {
         std::mem::replace(&mut *self.callbacks.borrow_mut(), kept)
     }
 
-    /// `_callbacks`: a list of (function, context), or `None`, as asyncio's code reads it.
-    pub(super) fn list_callbacks(&self) -> Result<Owned> {
+    /// A copy of everything that is registered, in order.
+    pub(super) fn all_callbacks(&self) -> Vec<Callback> {
         let mut all: Vec<Callback> = self.waiter.get().map(Callback::Waiter).into_iter().collect();
         if let Some(callbacks) = &*self.callbacks.borrow() {
             all.extend(callbacks.iter().cloned());
         }
-        if all.is_empty() {
+        all
+    }
+
+    /// `_callbacks`: a list of (function, context), or `None`, as asyncio's code reads it.
+    pub(super) fn list_callbacks(&self) -> Result<Owned> {
+        let pairs = self
+            .all_callbacks()
+            .into_iter()
+            .filter_map(|callback| match callback {
+                Callback::Function { function, context } => Some(call::tuple(&[&function, &context])),
+                Callback::Waiter(waiter) => {
+                    Some(wakeup_of(&waiter).and_then(|wakeup| call::tuple(&[&wakeup, &none()])))
+                }
+                Callback::Named(_) => None,
+            });
+        let pairs: Vec<Owned> = pairs.collect::<Result<_>>()?;
+        if pairs.is_empty() {
             return Ok(none());
         }
-        let pairs = all.into_iter().map(|callback| match callback {
-            Callback::Function { function, context } => call::tuple(&[&function, &context]),
-            Callback::Waiter(waiter) => call::tuple(&[&*wakeup_of(&waiter)?, &*none()]),
-        });
-        call::list(pairs.collect::<Result<_>>()?)
+        call::list(pairs)
     }
 }

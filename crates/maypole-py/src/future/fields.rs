@@ -2,7 +2,7 @@
 
 use pyo3::ffi;
 
-use super::{FutureObject, State, outcome};
+use super::{FutureObject, State, awaited_by, outcome};
 use crate::asyncio;
 use crate::capi::class::{Class, enter, getter, setter};
 use crate::capi::error::{attribute_error, value_error};
@@ -16,6 +16,11 @@ pub(super) fn declare(class: Class) -> Class {
         .attribute(c"_result", getter!(FutureObject, get_result), None)
         .attribute(c"_exception", getter!(FutureObject, get_exception), None)
         .attribute(c"_callbacks", getter!(FutureObject, get_callbacks), None)
+        .attribute(
+            c"_asyncio_awaited_by",
+            getter!(FutureObject, awaited_by::get),
+            None,
+        )
         .attribute(c"_loop", getter!(FutureObject, get_loop_field), None)
         .attribute(
             c"_source_traceback",

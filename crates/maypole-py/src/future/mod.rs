@@ -4,6 +4,7 @@
 //! * [`outcome`]: result, exception, cancellation;
 //! * [`callbacks`]: who is told when it is done: Python callbacks and waiting native tasks, in the order of their coming;
 //! * [`iterator`]: awaiting it;
+//! * [`awaited_by`]: who awaits it, for call graphs;
 //! * [`fields`]: the attributes that asyncio's own code and libraries read.
 //!
 //! A future is its own iterator: `await future` makes no object. Its `__class__` answers `asyncio.Future`, so `isinstance` holds.
@@ -12,6 +13,7 @@
 //! Invariant: who is waiting is told exactly once, when the state leaves pending.
 //! Source: <https://docs.python.org/3/library/asyncio-future.html>
 
+mod awaited_by;
 pub(crate) mod callbacks;
 pub(crate) mod fields;
 pub(crate) mod iterator;
@@ -87,6 +89,7 @@ pub(crate) fn class() -> &'static Obj {
 /// Makes the type; called once while the module is imported.
 pub(crate) fn init() -> Result<()> {
     iterator::init()?;
+    awaited_by::init()?;
     if TYPE.is_set() {
         return Ok(());
     }
@@ -380,8 +383,9 @@ unsafe extern "C" fn repr(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
     })
 }
 
-/// Adds the type to the module.
+/// Adds the type and its functions to the module.
 pub(crate) fn register(module: &Obj) -> Result<()> {
+    awaited_by::register(module)?;
     // SAFETY: a live module, a C string and a live type.
     check(unsafe { ffi::PyModule_AddObjectRef(module.as_ptr(), c"Future".as_ptr(), class().as_ptr()) })
 }
