@@ -1,7 +1,8 @@
 """maypole: asyncio on an event loop written in Rust.
 
-Run a program with `run`, or give `new_event_loop` to whatever makes loops (``asyncio.Runner(loop_factory=...)``,
-``uvicorn --loop maypole:new_event_loop``). Importing this package changes nothing in asyncio.
+Run a program with `run`, or give `new_event_loop` to whatever makes loops
+(``asyncio.Runner(loop_factory=...)``, ``uvicorn --loop maypole:new_event_loop``). Importing this package changes
+nothing in asyncio.
 
 Example:
     >>> import asyncio, maypole
@@ -66,7 +67,8 @@ __version__: str = _build_info()["version"]
 
 
 def __getattr__(name: str) -> object:
-    # Policies are deprecated from Python 3.14 on and gone in 3.16: reaching for ours must not warn anybody else.
+    # Policies are deprecated from Python 3.14 on and gone in 3.16: reaching for ours must not warn
+    # anybody else.
     if name == "EventLoopPolicy" and sys.version_info < (3, 16):
         from maypole.loop.policy import EventLoopPolicy
 

@@ -14,7 +14,8 @@ def check() -> None:
     """
     if sys.implementation.name != "cpython" or sys.version_info < (3, 11):
         raise ImportError(
-            f"maypole needs CPython 3.11 or newer, this is {platform.python_implementation()} {platform.python_version()}"
+            "maypole needs CPython 3.11 or newer, "
+            f"this is {platform.python_implementation()} {platform.python_version()}"
         )
     if not sys.platform.startswith("linux"):
         raise ImportError(f"maypole runs on Linux (it waits with epoll), this is {platform.system()}")

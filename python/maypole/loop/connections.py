@@ -145,7 +145,7 @@ _PROTO = _socket.socket.proto.__get__
 
 
 def _accept(listener: socket.socket) -> tuple[socket.socket, Any]:
-    """Accept as ``listener.accept()`` does, without the enumerations that it makes of three numbers each time."""
+    """Accept as ``listener.accept()`` does, without the enumerations it makes of three numbers each time."""
     if type(listener) is not socket.socket:
         return listener.accept()
     fd, address = listener._accept()  # type: ignore[attr-defined]

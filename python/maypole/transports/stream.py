@@ -1,7 +1,7 @@
 """`StreamTransport`: a connected TCP or Unix socket.
 
-The native half reads, writes and keeps the flags; this half names the peers, closes, and tells the protocol and the
-exception handler about the end, with asyncio's words.
+The native half reads, writes and keeps the flags; this half names the peers, closes, and tells the
+protocol and the exception handler about the end, with asyncio's words.
 
 Source: https://docs.python.org/3/library/asyncio-protocol.html#transports
 """
