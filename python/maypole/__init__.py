@@ -1,8 +1,8 @@
 """maypole: asyncio on an event loop written in Rust.
 
 Run a program with `run`, or give `new_event_loop` to whatever makes loops
-(``asyncio.Runner(loop_factory=...)``, ``uvicorn --loop maypole:new_event_loop``). Importing this package changes
-nothing in asyncio.
+(``asyncio.Runner(loop_factory=...)``, ``uvicorn --loop maypole:new_event_loop``). Importing this package
+changes nothing in asyncio.
 
 Example:
     >>> import asyncio, maypole
