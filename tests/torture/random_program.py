@@ -47,7 +47,7 @@ class Unruly:
     def __del__(self) -> None:
         if chance(0.2):
             with contextlib.suppress(RuntimeError):
-                loop.call_soon(id).cancel()
+                loop.call_soon(gc.isenabled).cancel()
 
 
 class UnrulyProtocol(asyncio.Protocol):
@@ -77,7 +77,7 @@ class UnrulyProtocol(asyncio.Protocol):
             for _ in range(dice.randrange(4)):
                 self.transport.write(data[: dice.randrange(1, len(data) + 1)])
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool | None:
         if chance(0.2):
             raise RuntimeError("eof_received")
         return chance(0.3)
@@ -95,7 +95,7 @@ class UnrulyProtocol(asyncio.Protocol):
             raise RuntimeError("resume_writing")
 
 
-class UnrulyBuffer(asyncio.BufferedProtocol, UnrulyProtocol):
+class UnrulyBuffer(asyncio.BufferedProtocol, UnrulyProtocol):  # type: ignore[misc]  # its parents' eof_received differ
     """The same with a buffer of its own, perhaps an empty one."""
 
     def __init__(self) -> None:
@@ -118,6 +118,11 @@ class Yields:
             yield object()
 
 
+def finish(future: asyncio.Future[int]) -> None:
+    if not future.done():
+        future.set_result(1)
+
+
 async def unruly_task(depth: int = 0) -> None:
     """Wait in one of many ways, or fail."""
     match dice.randrange(9):
@@ -129,7 +134,7 @@ async def unruly_task(depth: int = 0) -> None:
             raise ValueError("task")
         case 3:
             future: asyncio.Future[int] = loop.create_future()
-            loop.call_soon(lambda: future.done() or future.set_result(1))
+            loop.call_soon(finish, future)
             for _ in range(2):
                 future.add_done_callback(Unruly())
             await future
