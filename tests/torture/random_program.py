@@ -95,7 +95,7 @@ class UnrulyProtocol(asyncio.Protocol):
             raise RuntimeError("resume_writing")
 
 
-class UnrulyBuffer(asyncio.BufferedProtocol, UnrulyProtocol):  # type: ignore[misc]  # its parents' eof_received differ
+class UnrulyBuffer(asyncio.BufferedProtocol, UnrulyProtocol):
     """The same with a buffer of its own, perhaps an empty one."""
 
     def __init__(self) -> None:
