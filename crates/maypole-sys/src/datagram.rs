@@ -8,9 +8,6 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::RawFd;
 
-/// How many datagrams one call of [`recv_many`] takes at most.
-pub const DATAGRAMS_MAX: usize = 4;
-
 unsafe extern "C" {
     fn inet_ntop(
         family: c_int,
@@ -72,7 +69,7 @@ const PATH_AT: usize = std::mem::offset_of!(libc::sockaddr_un, sun_path);
 const PATH_MAX: usize = CAPACITY - PATH_AT - 1;
 
 impl Address {
-    /// No address; [`recv_many`] fills it.
+    /// No address; [`recv`] fills one.
     #[must_use]
     pub const fn none() -> Address {
         // SAFETY: plain integers, for which zero is a value.
@@ -218,31 +215,29 @@ pub fn v6_text(host: Ipv6Addr) -> String {
     unsafe { CStr::from_ptr(written) }.to_string_lossy().into_owned()
 }
 
-/// One datagram that [`recv_many`] took: its size, and where it came from.
-#[derive(Debug, Clone, Copy)]
-pub struct Received {
-    /// Bytes.
-    pub size: usize,
-    /// The sender.
-    pub from: Address,
-}
-
-impl Received {
-    /// A place for one.
-    #[must_use]
-    pub const fn none() -> Received {
-        Received {
-            size: 0,
-            from: Address::none(),
-        }
-    }
-}
-
-/// Receives one datagram into `buffer`; what does not fit is lost.
+/// Receives one datagram into `buffer`, what does not fit is lost; returns its size and its sender.
 ///
 /// # Errors
 /// What `recvfrom(2)` answers; [`io::ErrorKind::WouldBlock`] when there is none.
-pub fn recv_one(fd: RawFd, buffer: &mut [u8]) -> io::Result<Received> {
+///
+/// # Examples
+/// ```
+/// use maypole_sys::datagram::{self, Address};
+/// use std::net::UdpSocket;
+/// use std::os::fd::AsRawFd;
+///
+/// let (here, there) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+/// let target = Address::v4([127, 0, 0, 1].into(), there.local_addr()?.port());
+/// datagram::send(here.as_raw_fd(), b"one", Some(&target))?;
+///
+/// let mut buffer = [0; 16];
+/// let (size, sender) = datagram::recv(there.as_raw_fd(), &mut buffer)?;
+/// assert_eq!(&buffer[..size], b"one");
+/// assert_eq!(sender, Address::v4([127, 0, 0, 1].into(), here.local_addr()?.port()));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[inline]
+pub fn recv(fd: RawFd, buffer: &mut [u8]) -> io::Result<(usize, Address)> {
     let mut from = Address::none();
     let mut size = CAPACITY as libc::socklen_t;
     // SAFETY: pointer and length describe the slice, and the place for the address; the kernel checks the descriptor.
@@ -252,67 +247,7 @@ pub fn recv_one(fd: RawFd, buffer: &mut [u8]) -> io::Result<Received> {
     };
     let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     from.size = (size as usize).min(CAPACITY) as u8;
-    Ok(Received { size: received, from })
-}
-
-/// Receives what is there into equal parts of `buffer`, one for each of `places`, and returns how many there were.
-///
-/// Fewer than places means that the socket has no more.
-///
-/// # Errors
-/// What `recvmmsg(2)` answers; [`io::ErrorKind::WouldBlock`] when there is none.
-///
-/// # Examples
-/// ```
-/// use maypole_sys::datagram::{self, Address, Received};
-/// use std::net::UdpSocket;
-/// use std::os::fd::AsRawFd;
-///
-/// let (here, there) = (UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
-/// let target = Address::v4([127, 0, 0, 1].into(), there.local_addr()?.port());
-/// datagram::send(here.as_raw_fd(), b"one", Some(&target))?;
-/// datagram::send(here.as_raw_fd(), b"three", Some(&target))?;
-///
-/// let (mut buffer, mut places) = ([0; 64], [Received::none(); 4]);
-/// assert_eq!(datagram::recv_many(there.as_raw_fd(), &mut buffer, &mut places)?, 2);
-/// assert_eq!((places[0].size, &buffer[..3]), (3, &b"one"[..]));
-/// assert_eq!((places[1].size, &buffer[16..21]), (5, &b"three"[..]));
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[inline]
-pub fn recv_many(fd: RawFd, buffer: &mut [u8], places: &mut [Received; DATAGRAMS_MAX]) -> io::Result<usize> {
-    let part = buffer.len() / DATAGRAMS_MAX;
-    // SAFETY: plain integers and pointers, for which zero is a value.
-    let mut headers: [libc::mmsghdr; DATAGRAMS_MAX] = unsafe { std::mem::zeroed() };
-    // SAFETY: as above.
-    let mut slices: [libc::iovec; DATAGRAMS_MAX] = unsafe { std::mem::zeroed() };
-    for (place, slice) in slices.iter_mut().enumerate() {
-        slice.iov_base = buffer[place * part..].as_mut_ptr().cast();
-        slice.iov_len = part;
-    }
-    for ((header, slice), place) in headers.iter_mut().zip(&mut slices).zip(&mut *places) {
-        header.msg_hdr.msg_name = (&raw mut place.from.storage).cast();
-        header.msg_hdr.msg_namelen = CAPACITY as libc::socklen_t;
-        header.msg_hdr.msg_iov = slice;
-        header.msg_hdr.msg_iovlen = 1;
-    }
-    // SAFETY: every header describes a part of the buffer and a place for the address, which outlive the call.
-    let count = unsafe {
-        let none = std::ptr::null_mut();
-        libc::recvmmsg(
-            fd,
-            headers.as_mut_ptr(),
-            DATAGRAMS_MAX as _,
-            libc::MSG_DONTWAIT,
-            none,
-        )
-    };
-    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
-    for (header, place) in headers.iter().zip(&mut *places).take(count) {
-        place.size = header.msg_len as usize;
-        place.from.size = (header.msg_hdr.msg_namelen as usize).min(CAPACITY) as u8;
-    }
-    Ok(count)
+    Ok((received, from))
 }
 
 /// Sends one datagram, to `to` or to the peer of a connected socket.
@@ -321,7 +256,7 @@ pub fn recv_many(fd: RawFd, buffer: &mut [u8], places: &mut [Received; DATAGRAMS
 /// What `sendto(2)` answers; [`io::ErrorKind::WouldBlock`] when the socket is full.
 ///
 /// # Examples
-/// See [`recv_many`].
+/// See [`recv`].
 #[inline]
 pub fn send(fd: RawFd, data: &[u8], to: Option<&Address>) -> io::Result<()> {
     let (name, size) = to.map_or((std::ptr::null(), 0), |to| {

@@ -44,8 +44,6 @@ pub(crate) struct DatagramFields {
     outgoing: RefCell<VecDeque<Outgoing>>,
     /// What `outgoing` counts for at the water marks.
     outgoing_size: Cell<usize>,
-    /// Datagrams that were taken from the socket before the protocol paused reading.
-    incoming: RefCell<VecDeque<Incoming>>,
     peers: RefCell<Peers>,
     fd: Cell<c_int>,
     family: Cell<c_int>,
@@ -57,6 +55,8 @@ pub(crate) struct DatagramFields {
     pub(crate) ready: Cell<u8>,
     /// The socket knows its peer: datagrams are sent without an address.
     connected: Cell<bool>,
+    /// Events in a row that were read for a single datagram.
+    singles: Cell<u32>,
     closing: Cell<bool>,
     paused: Cell<bool>,
     protocol_paused: Cell<bool>,
@@ -70,14 +70,6 @@ struct Outgoing {
     data: Owned,
     /// The address as the program gave it; `None` for none.
     to: Owned,
-}
-
-/// A datagram that waits for its protocol.
-struct Incoming {
-    data: Owned,
-    from: Owned,
-    /// Where `peers` has the sender, unless another took its place meanwhile.
-    place: usize,
 }
 
 static LAYOUT: GilOnce<Layout<DatagramFields>> = GilOnce::new();
@@ -246,7 +238,6 @@ impl Fields for DatagramFields {
             address: Field::empty(),
             outgoing: RefCell::default(),
             outgoing_size: Cell::new(0),
-            incoming: RefCell::default(),
             peers: RefCell::default(),
             fd: Cell::new(-1),
             family: Cell::new(libc::AF_UNSPEC),
@@ -255,6 +246,7 @@ impl Fields for DatagramFields {
             low_water: Cell::new(HIGH_WATER / 4),
             ready: Cell::new(0),
             connected: Cell::new(false),
+            singles: Cell::new(0),
             closing: Cell::new(false),
             paused: Cell::new(false),
             protocol_paused: Cell::new(false),
@@ -279,10 +271,6 @@ impl Fields for DatagramFields {
         for waiting in self.outgoing.borrow().iter() {
             visitor.visit(&waiting.data)?;
             visitor.visit(&waiting.to)?;
-        }
-        for waiting in self.incoming.borrow().iter() {
-            visitor.visit(&waiting.data)?;
-            visitor.visit(&waiting.from)?;
         }
         Ok(())
     }
@@ -326,9 +314,8 @@ impl DatagramFields {
     fn clear_queues(&self) {
         let outgoing = std::mem::take(&mut *self.outgoing.borrow_mut());
         self.outgoing_size.set(0);
-        let incoming = std::mem::take(&mut *self.incoming.borrow_mut());
         let peers = self.peers.borrow_mut().clear();
-        drop((outgoing, incoming, peers));
+        drop((outgoing, peers));
     }
 }
 

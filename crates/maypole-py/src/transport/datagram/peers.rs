@@ -58,18 +58,6 @@ impl Peers {
         before.map(|peer| peer.object)
     }
 
-    /// The place of the peer that was named last.
-    #[inline]
-    pub(super) fn last(&self) -> usize {
-        self.last
-    }
-
-    /// Makes the peer at this place the one that was named last, so that an answer finds it.
-    #[inline]
-    pub(super) fn name(&mut self, place: usize) {
-        self.last = place;
-    }
-
     /// Remembers a peer; what gives way is for the caller to drop.
     pub(super) fn remember(&mut self, address: Address, object: Owned) -> Vec<Owned> {
         let mut gone = Vec::new();
