@@ -648,6 +648,56 @@ class Resolver:
     def close(self) -> None:
         """Let go of threads and futures."""
 
+class TLSTransport:
+    """The native half of the transport that an application holds under TLS: writing."""
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """Write bytes; they are encrypted and sent at the end of the turn at the latest.
+
+        Raises:
+            TypeError: for anything that is no buffer of bytes.
+        """
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
+        """Write each of them; as `write`."""
+
+@disjoint_base
+class TLSProtocol:
+    """The native half of `maypole.transports.tls.SSLProtocol`: the phase in which data flows."""
+
+    def _do_read(self) -> None:
+        """Decrypt what has come and give it to the application."""
+
+    def _do_write(self) -> None:
+        """Encrypt what the application wrote and send it."""
+
+    def _encrypt(self) -> None:
+        """Encrypt what this turn wrote, if the connection is in its data phase."""
+
+    def _process_outgoing(self) -> None:
+        """Give what the engine has made to the transport beneath."""
+
+    def _write_appdata(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]], /) -> None:
+        """Write a list of bytes."""
+
+    _app_protocol: Any
+    _transport: Any
+    _incoming: Any
+    _outgoing: Any
+    _write_backlog: Any
+    _state: Any
+    _sslobj: Any
+    _write_buffer_size: int
+    _incoming_high_water: int
+    _incoming_low_water: int
+    _outgoing_high_water: int
+    _outgoing_low_water: int
+    _app_protocol_is_buffer: bool
+    _app_reading_paused: bool
+    _app_writing_paused: bool
+    _ssl_reading_paused: bool
+    _ssl_writing_paused: bool
+
 @disjoint_base
 class DatagramTransport(_FlowControlMixin):
     """The native half of `maypole.transports.DatagramTransport`: receiving and sending.

@@ -6,7 +6,7 @@ import _socket
 import errno
 import logging
 import socket
-from asyncio import constants, sslproto, trsock
+from asyncio import constants, trsock
 from typing import TYPE_CHECKING, Any
 
 from maypole.loop.inherited import MixedInto
@@ -23,7 +23,7 @@ OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class ConnectionsMixin(MixedInto):
-    """Accepts connections and makes the transports of stream sockets, plain and under TLS."""
+    """Accepts connections and makes the transports of stream sockets."""
 
     def _accept_connection(
         self,
@@ -107,36 +107,6 @@ class ConnectionsMixin(MixedInto):
     ) -> asyncio.Transport:
         self._ensure_fd_no_transport(sock)
         return StreamTransport(self, sock, protocol, waiter, extra, server)
-
-    def _make_ssl_transport(
-        self,
-        rawsock: socket.socket,
-        protocol: asyncio.BaseProtocol,
-        sslcontext: ssl.SSLContext,
-        waiter: asyncio.Future[None] | None = None,
-        *,
-        server_side: bool = False,
-        server_hostname: str | None = None,
-        extra: Mapping[str, Any] | None = None,
-        server: Any = None,
-        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
-        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
-    ) -> asyncio.Transport:
-        self._ensure_fd_no_transport(rawsock)
-        protocol_class: Any = sslproto.SSLProtocol  # typeshed knows neither None nor fractions of seconds
-        ssl_protocol = protocol_class(
-            self,
-            protocol,
-            sslcontext,
-            waiter,
-            server_side,
-            server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout,
-            ssl_shutdown_timeout=ssl_shutdown_timeout,
-        )
-        StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server)
-        app_transport: asyncio.Transport = ssl_protocol._app_transport
-        return app_transport
 
 
 _FAMILY = _socket.socket.family.__get__

@@ -14,6 +14,7 @@ from maypole.loop.lifecycle import LifecycleMixin
 from maypole.loop.resolver import ResolverMixin
 from maypole.loop.selector import NativeSelector
 from maypole.loop.task_registry import show_native_tasks
+from maypole.loop.tls import TLSMixin
 from maypole.loop.virtual_time import VirtualTimeMixin
 
 Clock = Literal["monotonic", "virtual"]
@@ -24,6 +25,7 @@ class EventLoop(
     VirtualTimeMixin,
     ChildrenMixin,
     ConnectionsMixin,
+    TLSMixin,
     DatagramsMixin,
     ResolverMixin,
     LifecycleMixin,

@@ -1,6 +1,7 @@
 """Transports of maypole loops: what happens once per connection; reading and writing are native.
 
 - `stream`: `StreamTransport`, for TCP and Unix sockets.
+- `tls`: `SSLProtocol` and `SSLTransport`, encryption above one.
 - `datagram`: `DatagramTransport`, for UDP and Unix datagram sockets.
 - `water_marks`: the checked water marks of a transport.
 """

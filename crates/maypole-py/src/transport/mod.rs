@@ -4,6 +4,7 @@
 //! * [`read`]: from the descriptor to `data_received` or `buffer_updated`.
 //! * [`write`]: collecting what a turn writes, and sending it with one system call.
 //! * [`outgoing`]: the chunks that wait to be sent.
+//! * [`tls`]: encryption between such a transport and a protocol.
 //! * [`datagram`]: datagrams, in both directions.
 //! * [`layout`]: a native type under a class of asyncio.
 //!
@@ -18,6 +19,7 @@ mod layout;
 mod outgoing;
 mod read;
 mod stream;
+mod tls;
 mod write;
 
 pub(crate) use datagram::DatagramFields;
@@ -27,6 +29,7 @@ use crate::capi::{Obj, Result};
 
 /// Makes the types; called once while the module is imported.
 pub(crate) fn init() -> Result<()> {
+    tls::init()?;
     stream::init()?;
     datagram::init()
 }
@@ -34,5 +37,6 @@ pub(crate) fn init() -> Result<()> {
 /// Adds the types to the module.
 pub(crate) fn register(module: &Obj) -> Result<()> {
     stream::register(module)?;
+    tls::register(module)?;
     datagram::register(module)
 }

@@ -49,6 +49,12 @@ fn read_ready(transport: &Obj, fields: &StreamFields) -> Result<()> {
         }
     };
     match received {
+        Ok(Some(data)) if fields.tls.get() => {
+            call_protocol(transport, fields, "buffer_updated", |protocol| {
+                super::tls::receive(protocol, &data)
+            })
+            .map(drop)
+        }
         Ok(Some(data)) => call_protocol(transport, fields, "data_received", |protocol| {
             protocol.call_method(&names::get().data_received, &[&data])
         })

@@ -11,6 +11,7 @@ use std::ffi::{CStr, c_int, c_void};
 use pyo3::ffi;
 
 use super::outgoing::Outgoing;
+use super::tls::TlsProtocol;
 use super::{read, write};
 use crate::capi::call::import_from;
 use crate::capi::cell::GilOnce;
@@ -47,6 +48,8 @@ pub(crate) struct StreamFields {
     pub(crate) ready: Cell<u8>,
     /// The protocol fills buffers of its own (`BufferedProtocol`).
     pub(super) buffered: Cell<bool>,
+    /// The protocol is TLS of ours ([`super::tls`]).
+    pub(super) tls: Cell<bool>,
     pub(super) closing: Cell<bool>,
     pub(super) paused: Cell<bool>,
     pub(super) eof: Cell<bool>,
@@ -282,6 +285,7 @@ impl StreamFields {
             low_water: Cell::new(HIGH_WATER / 4),
             ready: Cell::new(0),
             buffered: Cell::new(false),
+            tls: Cell::new(false),
             closing: Cell::new(false),
             paused: Cell::new(false),
             eof: Cell::new(false),
@@ -372,7 +376,9 @@ fn install_protocol(fields: &StreamFields, protocol: &Obj) -> Result<()> {
     // SAFETY: two live objects; -1 says that the check raised.
     let buffered = unsafe { ffi::PyObject_IsInstance(protocol.as_ptr(), class.as_ptr()) };
     check(buffered)?;
-    fields.buffered.set(buffered == 1);
+    let tls = TlsProtocol::downcast(protocol).is_some();
+    fields.tls.set(tls);
+    fields.buffered.set(buffered == 1 && !tls);
     fields.protocol.set(protocol.own());
     Ok(())
 }
@@ -416,7 +422,8 @@ fn stop_watching(_: &Obj, fields: &StreamFields, _: Args<'_>) -> Result<Owned> {
 fn begin_closing(this: &Obj, fields: &StreamFields, _: Args<'_>) -> Result<Owned> {
     fields.closing.set(true);
     fields.event_loop()?.unwatch_reading(fields.fd.get())?;
-    write::flush(this, fields)?;
+    // A paused protocol is told of the room, and may write again, before the last byte is sent: so the poller's word is awaited.
+    write::flush_unless_watched(this, fields)?;
     Ok(boolean(fields.outgoing.borrow().is_empty()))
 }
 

@@ -12,6 +12,7 @@ use pyo3::ffi;
 
 use super::read::fatal;
 use super::stream::StreamFields;
+use super::tls;
 use crate::asyncio;
 use crate::capi::error::{check, current_ends_program, os_error, runtime_error, take, type_error};
 use crate::capi::object::{boolean, none};
@@ -50,7 +51,7 @@ pub(super) fn writelines(this: &Obj, fields: &StreamFields, args: Args<'_>) -> R
 
 /// The data as an exact `bytes` object: itself, or a copy, because its owner may change it after the call.
 #[inline]
-fn chunk_of(data: &Obj, what: &str) -> Result<Owned> {
+pub(super) fn chunk_of(data: &Obj, what: &str) -> Result<Owned> {
     // SAFETY: the type object is a static of the interpreter.
     if data.type_ptr() == &raw mut ffi::PyBytes_Type {
         return Ok(data.own());
@@ -126,7 +127,29 @@ fn collect(this: &Obj, fields: &StreamFields, chunk: Owned) -> Result<()> {
         }
         return pause_protocol_if_full(this, fields);
     }
-    if !fields.watches_writing.get() && !fields.must_flush.replace(true) {
+    if fields.watches_writing.get() {
+        return Ok(());
+    }
+    flush_at_turn_end(this, fields)
+}
+
+/// As `write`, for exact `bytes` that TLS has made.
+pub(super) fn write_chunk(this: &Obj, fields: &StreamFields, chunk: Owned) -> Result<()> {
+    check_writable(fields)?;
+    collect(this, fields, chunk)
+}
+
+/// Whether the end of a turn can be used by `protocol` to write.
+pub(super) fn flushes_for(fields: &StreamFields, protocol: &Obj) -> bool {
+    fields.tls.get()
+        && fields.protocol.peek().is_some_and(|own| own.is(protocol))
+        && fields.conn_lost.get() == 0
+        && !fields.event_loop.is_empty()
+}
+
+/// Has [`StreamFields::flush_turn`] called at the end of the turn.
+pub(super) fn flush_at_turn_end(this: &Obj, fields: &StreamFields) -> Result<()> {
+    if !fields.must_flush.replace(true) {
         fields.event_loop()?.flush_later(this.own());
     }
     Ok(())
@@ -264,7 +287,8 @@ pub(super) fn set_limits(this: &Obj, fields: &StreamFields, args: Args<'_>) -> R
     Ok(none())
 }
 
-fn flush_unless_watched(this: &Obj, fields: &StreamFields) -> Result<()> {
+/// Sends what can be sent; with a writer registered the socket is known to be full.
+pub(super) fn flush_unless_watched(this: &Obj, fields: &StreamFields) -> Result<()> {
     if fields.watches_writing.get() || fields.event_loop.is_empty() {
         Ok(())
     } else {
@@ -309,6 +333,16 @@ impl StreamFields {
     pub(crate) fn flush_turn(&self, transport: &Obj) -> Result<()> {
         if !self.must_flush.get() || self.event_loop.is_empty() {
             return Ok(());
+        }
+        if self.tls.get()
+            && let Some(protocol) = self.protocol.get()
+        {
+            // What it writes is collected while `must_flush` is still set, and sent below.
+            tls::encrypt_turn(&protocol)?;
+            if self.watches_writing.get() || self.event_loop.is_empty() {
+                self.must_flush.set(false);
+                return Ok(());
+            }
         }
         flush(transport, self)?;
         pause_protocol_if_full(transport, self)
