@@ -1270,6 +1270,15 @@ class Breaker:
     def force_close(self, now: float) -> None:
         """Close, with an empty window."""
 
+    def open_for(self, now: float, seconds: float) -> None:
+        """Open for so many seconds, because another process found that the remote does not work.
+
+        Does nothing unless it is closed.
+
+        Raises:
+            ValueError: for a negative or infinite number.
+        """
+
     def disable(self, now: float) -> None:
         """Let everybody through and judge nothing."""
 

@@ -96,6 +96,9 @@ if TYPE_CHECKING:
     from maypole.patterns.rate_limit import RateLimit as RateLimit
     from maypole.patterns.rate_limit import RateLimitStats as RateLimitStats
     from maypole.patterns.rate_limit import Reservation as Reservation
+    from maypole.patterns.redis_breaker import RedisBreaker as RedisBreaker
+    from maypole.patterns.redis_limit import RedisRateLimit as RedisRateLimit
+    from maypole.patterns.redis_limit import RedisRateLimitStats as RedisRateLimitStats
     from maypole.patterns.retry import Retry as Retry
     from maypole.patterns.retry_budget import RetryBudget as RetryBudget
     from maypole.patterns.retry_budget import RetryBudgetStats as RetryBudgetStats
@@ -163,6 +166,8 @@ _HOMES = {
     "pool": ("Pool", "PoolStats"),
     "processes": ("Processes",),
     "rate_limit": ("RateLimit", "RateLimitStats", "Reservation"),
+    "redis_breaker": ("RedisBreaker",),
+    "redis_limit": ("RedisRateLimit", "RedisRateLimitStats"),
     "retry": ("Retry",),
     "retry_budget": ("RetryBudget", "RetryBudgetStats"),
     "rwlock": ("RWLock", "RWLockStats"),

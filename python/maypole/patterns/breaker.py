@@ -279,6 +279,14 @@ class CircuitBreaker:
             self._watch()
         return Permit(self, lease)
 
+    async def admit(self) -> Permit:
+        """Ask to make a call, as `acquire` does; a breaker that shares its state asks the store first.
+
+        Raises:
+            CircuitOpen: the call must not be made now.
+        """
+        return self.acquire()
+
     async def __aenter__(self) -> Permit:
         """Ask to make a call; what happens in the block is its result, unless the permit is ended in it."""
         lease = self._core.admit(asyncio.get_running_loop().time())
@@ -321,7 +329,7 @@ class CircuitBreaker:
         Raises:
             CircuitOpen: the call must not be made now.
         """
-        return await self.call_with(self.acquire(), fn, *args, **kwargs)
+        return await self.call_with(await self.admit(), fn, *args, **kwargs)
 
     async def call_with(
         self, permit: Permit, fn: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
@@ -461,6 +469,10 @@ class CircuitBreaker:
     def _tell_changes(self) -> None:
         for before, after, reason, at in self._core.take_transitions():
             self.events.tell("transition", at, **{"from": before, "to": after, "reason": reason})
+            self._changed(after, reason)
+
+    def _changed(self, after: BreakerState, reason: str) -> None:
+        """For a breaker that shares its state: it is another one now."""
 
     def _watch(self) -> None:
         """See to it that a call which hangs is found without anybody asking."""

@@ -173,7 +173,7 @@ class Policy:
     async def _attempt(self, call: Callable[[], Awaitable[T]]) -> T:
         if self._breaker is None:
             return await self._in_line(call)
-        permit = self._breaker.acquire()
+        permit = await self._breaker.admit()
         permit.hold()
         return await self._breaker.call_with(permit, self._in_line, call, permit)
 

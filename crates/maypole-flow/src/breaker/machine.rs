@@ -76,6 +76,8 @@ pub enum Reason {
     ProbesFail,
     /// Half-open ended before the probes were answered.
     HalfOpenTimeOver,
+    /// Another process found it.
+    Elsewhere,
     /// Somebody said so.
     ByHand,
 }
@@ -92,6 +94,7 @@ impl Reason {
             Self::ProbesWork => "probes_work",
             Self::ProbesFail => "probes_fail",
             Self::HalfOpenTimeOver => "half_open_time_over",
+            Self::Elsewhere => "elsewhere",
             Self::ByHand => "by_hand",
         }
     }
@@ -386,6 +389,15 @@ impl Breaker {
     /// Close, with an empty window.
     pub fn close(&mut self, reading_ns: u64) {
         self.set(reading_ns, State::Closed);
+    }
+
+    /// Open for `wait_ns`, because somebody else found that the remote does not work; only when closed.
+    pub fn open_for(&mut self, reading_ns: u64, wait_ns: u64) {
+        let now_ns = self.tick_at(reading_ns);
+        if matches!(self.state, State::Closed) {
+            let until_ns = now_ns.saturating_add(wait_ns);
+            self.go(now_ns, State::Open { until_ns }, Reason::Elsewhere);
+        }
     }
 
     /// Let everybody through and judge nothing.

@@ -80,6 +80,13 @@ impl PyBreaker {
         held(&self.0).breaker.close(deadline_ns(now));
     }
 
+    /// Open for so many seconds, because another process found that the remote does not work; only when closed.
+    fn open_for(&self, now: f64, seconds: f64) -> PyResult<()> {
+        let wait_ns = duration_ns("seconds", seconds)?;
+        held(&self.0).breaker.open_for(deadline_ns(now), wait_ns);
+        Ok(())
+    }
+
     /// Let everybody through and judge nothing.
     fn disable(&self, now: f64) {
         held(&self.0).breaker.disable(deadline_ns(now));
