@@ -175,7 +175,7 @@ class Loop:
     def create_future(self) -> asyncio.Future[Any]:
         """Return a new pending future of this loop: native, or asyncio's own with ``task_impl="c"``."""
 
-    if sys.version_info >= (3, 13):
+    if sys.version_info >= (3, 14):
         def create_task(
             self,
             coro: Generator[Any, None, _T] | Coroutine[Any, Any, _T],
@@ -199,7 +199,6 @@ class Loop:
         def create_task(
             self,
             coro: Generator[Any, None, _T] | Coroutine[Any, Any, _T],
-            /,
             *,
             name: object = None,
             context: Context | None = None,
@@ -278,7 +277,7 @@ class Loop:
 
     # What CPython's inherited code calls and reads.
 
-    def _add_callback(self, handle: asyncio.Handle, /) -> None:
+    def _add_callback(self, handle: asyncio.Handle) -> None:
         """Queue a handle unless it is cancelled."""
 
     def _write_to_self(self) -> None:
