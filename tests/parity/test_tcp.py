@@ -270,6 +270,26 @@ def test_close_sends_everything_first(loop: Loop, pieces: int, delay: float) -> 
     loop.run_until_complete(main())
 
 
+def test_a_write_after_close_is_still_sent_while_the_buffer_is_not_empty(loop: Loop) -> None:
+    """asyncio's TLS relies on it: its last record may be written when the transport is closing already."""
+
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        transport, protocol = await loop.create_connection(Recorder, sock=ours)
+        transport.write(b"x" * 4_000_000)
+        transport.close()
+        transport.write(b" and the last word")
+        received = bytearray()
+        while data := await loop.sock_recv(theirs, 100_000):
+            received += data
+        assert received == b"x" * 4_000_000 + b" and the last word"
+        await protocol.lost
+        theirs.close()
+
+    loop.run_until_complete(main())
+
+
 def test_abort_drops_what_was_not_sent(loop: Loop) -> None:
     async def main() -> None:
         ours, theirs = socket.socketpair()
