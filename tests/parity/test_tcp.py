@@ -270,21 +270,72 @@ def test_close_sends_everything_first(loop: Loop, pieces: int, delay: float) -> 
     loop.run_until_complete(main())
 
 
-def test_a_write_after_close_is_still_sent_while_the_buffer_is_not_empty(loop: Loop) -> None:
+@pytest.mark.parametrize("when", ["at once", "when writing is resumed"])
+def test_a_write_after_close_is_still_sent_while_the_buffer_is_not_empty(loop: Loop, when: str) -> None:
     """asyncio's TLS relies on it: its last record may be written when the transport is closing already."""
+
+    class LastWord(Recorder):
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            if when != "at once":
+                self.transport.write(b" and the last word")
 
     async def main() -> None:
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
-        transport, protocol = await loop.create_connection(Recorder, sock=ours)
+        transport, protocol = await loop.create_connection(LastWord, sock=ours)
         transport.write(b"x" * 4_000_000)
         transport.close()
-        transport.write(b" and the last word")
+        if when == "at once":
+            transport.write(b" and the last word")
         received = bytearray()
         while data := await loop.sock_recv(theirs, 100_000):
             received += data
         assert received == b"x" * 4_000_000 + b" and the last word"
         await protocol.lost
+        assert protocol.events == ["made", "pause", "resume", "lost None"]
+        theirs.close()
+
+    loop.run_until_complete(main())
+
+
+def test_a_paused_writer_is_resumed_before_it_is_told_that_the_connection_is_lost(loop: Loop) -> None:
+    """Also when the socket takes the whole rest at the moment of close."""
+
+    class LastWord(Recorder):
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self.transport.write(b" and the last word")
+
+    def drain(sock: socket.socket) -> bytes:
+        received = bytearray()
+        try:
+            while data := sock.recv(1 << 20):
+                received += data
+        except BlockingIOError:
+            pass
+        return bytes(received)
+
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        transport, protocol = await loop.create_connection(LastWord, sock=ours)
+        capacity = 0
+        while not capacity:  # fill the socket, find out how much it takes
+            transport.write(b"x" * 4_000_000)
+            capacity = 4_000_000 - transport.get_write_buffer_size()
+        received = bytearray()
+        while transport.get_write_buffer_size() > capacity // 2:
+            received += drain(theirs)
+            await asyncio.sleep(0)
+        assert protocol.events == ["made", "pause"]
+        received += drain(theirs)
+        transport.close()  # the socket has room for all that is left
+        while data := await loop.sock_recv(theirs, 1 << 20):
+            received += data
+        await protocol.lost
+        assert protocol.events == ["made", "pause", "resume", "lost None"]
+        assert received == b"x" * 4_000_000 + b" and the last word"
         theirs.close()
 
     loop.run_until_complete(main())
