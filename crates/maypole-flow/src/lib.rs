@@ -34,8 +34,9 @@ pub mod retry_budget;
 pub mod shedder;
 pub mod waits;
 
-pub use breaker::machine::{Admission, Blocked, Breaker, BreakerState, Calls, Reason, Transition};
+pub use breaker::machine::Breaker;
 pub use breaker::settings::{BreakerSettings, WindowKind};
+pub use breaker::state::{Admission, Blocked, BreakerState, Calls, Reason, Transition};
 pub use breaker::window::Tallies;
 pub use clock::Monotone;
 pub use gate::{Gate, GateTally, Group};

@@ -20,11 +20,8 @@ if TYPE_CHECKING:
     from maypole.patterns.adaptive import AdaptiveStats as AdaptiveStats
     from maypole.patterns.adaptive import Slot as Slot
     from maypole.patterns.background import Background as Background
-    from maypole.patterns.breaker import BreakerSnapshot as BreakerSnapshot
-    from maypole.patterns.breaker import BreakerState as BreakerState
     from maypole.patterns.breaker import CircuitBreaker as CircuitBreaker
     from maypole.patterns.breaker import Count as Count
-    from maypole.patterns.breaker import Permit as Permit
     from maypole.patterns.breaker import Time as Time
     from maypole.patterns.bulkhead import Bulkhead as Bulkhead
     from maypole.patterns.bulkhead import BulkheadStats as BulkheadStats
@@ -84,6 +81,9 @@ if TYPE_CHECKING:
     from maypole.patterns.periodic import Periodic as Periodic
     from maypole.patterns.periodic import PeriodicStats as PeriodicStats
     from maypole.patterns.periodic import every as every
+    from maypole.patterns.permit import BreakerSnapshot as BreakerSnapshot
+    from maypole.patterns.permit import BreakerState as BreakerState
+    from maypole.patterns.permit import Permit as Permit
     from maypole.patterns.pipeline import Pipeline as Pipeline
     from maypole.patterns.pipeline import source as source
     from maypole.patterns.places import InExecutor as InExecutor
@@ -95,10 +95,10 @@ if TYPE_CHECKING:
     from maypole.patterns.processes import Processes as Processes
     from maypole.patterns.rate_limit import RateLimit as RateLimit
     from maypole.patterns.rate_limit import RateLimitStats as RateLimitStats
-    from maypole.patterns.rate_limit import Reservation as Reservation
     from maypole.patterns.redis_breaker import RedisBreaker as RedisBreaker
     from maypole.patterns.redis_limit import RedisRateLimit as RedisRateLimit
     from maypole.patterns.redis_limit import RedisRateLimitStats as RedisRateLimitStats
+    from maypole.patterns.reservation import Reservation as Reservation
     from maypole.patterns.retry import Retry as Retry
     from maypole.patterns.retry_budget import RetryBudget as RetryBudget
     from maypole.patterns.retry_budget import RetryBudgetStats as RetryBudgetStats
@@ -122,7 +122,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "adaptive": ("Adaptive", "AdaptiveStats", "Slot"),
     "background": ("Background",),
-    "breaker": ("BreakerSnapshot", "BreakerState", "CircuitBreaker", "Count", "Permit", "Time"),
+    "breaker": ("CircuitBreaker", "Count", "Time"),
     "bulkhead": ("Bulkhead", "BulkheadStats"),
     "channel_state": ("ChannelStats", "Overflow"),
     "channels": ("Receiver", "Sender", "channel"),
@@ -160,14 +160,16 @@ _HOMES = {
     "outcome": ("Cancelled", "Err", "Ok", "Outcome", "capture", "outcome_of", "raise_errors", "values"),
     "pacing": ("Debounced", "debounce", "throttle"),
     "periodic": ("Periodic", "PeriodicStats", "every"),
+    "permit": ("BreakerSnapshot", "BreakerState", "Permit"),
     "pipeline": ("Pipeline", "source"),
     "places": ("InExecutor", "Place", "Threads"),
     "policy": ("Policy",),
     "pool": ("Pool", "PoolStats"),
     "processes": ("Processes",),
-    "rate_limit": ("RateLimit", "RateLimitStats", "Reservation"),
+    "rate_limit": ("RateLimit", "RateLimitStats"),
     "redis_breaker": ("RedisBreaker",),
     "redis_limit": ("RedisRateLimit", "RedisRateLimitStats"),
+    "reservation": ("Reservation",),
     "retry": ("Retry",),
     "retry_budget": ("RetryBudget", "RetryBudgetStats"),
     "rwlock": ("RWLock", "RWLockStats"),

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
     from contextlib import AbstractAsyncContextManager
 
-    from maypole.patterns.breaker import CircuitBreaker, Permit
+    from maypole.patterns.breaker import CircuitBreaker
     from maypole.patterns.bulkhead import Bulkhead
+    from maypole.patterns.permit import Permit
     from maypole.patterns.rate_limit import RateLimit
     from maypole.patterns.retry_budget import RetryBudget
 

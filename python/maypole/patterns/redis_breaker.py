@@ -6,13 +6,14 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from maypole.patterns.breaker import BreakerState, CircuitBreaker, Permit
+from maypole.patterns.breaker import CircuitBreaker
 from maypole.patterns.deadline import without_deadline
 from maypole.patterns.errors import CircuitOpen
 from maypole.patterns.events import log
 from maypole.patterns.tasks import keep
 
 if TYPE_CHECKING:
+    from maypole.patterns.permit import BreakerState, Permit
     from maypole.patterns.redis_limit import RedisClient, Script
 
 # All scripts: KEYS are the open time and the lease of the probes; times are in milliseconds.

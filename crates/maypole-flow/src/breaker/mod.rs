@@ -2,5 +2,6 @@
 
 pub mod machine;
 pub mod settings;
+pub mod state;
 mod trial;
 pub mod window;
