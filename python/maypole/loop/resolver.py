@@ -98,7 +98,8 @@ class ResolverMixin(MixedInto):
 
     def _start_resolver(self) -> _maypole.Resolver:
         resolver = _maypole.Resolver()
-        self._add_reader(resolver.fileno(), resolver.collect)
+        # The loop's own watch, whatever a program has put over the method.
+        _maypole.Loop._add_reader(self, resolver.fileno(), resolver.collect)
         self._internal_fds += 1
         self._resolver = resolver
         return resolver
@@ -108,7 +109,7 @@ class ResolverMixin(MixedInto):
         resolver = self._resolver
         if resolver is not None and not self.is_running():
             self._resolver = None
-            self._remove_reader(resolver.fileno())
+            _maypole.Loop._remove_reader(self, resolver.fileno())
             self._internal_fds -= 1
             resolver.close()
         super().close()
