@@ -17,6 +17,7 @@ from asyncio import constants, trsock
 from typing import TYPE_CHECKING, Any
 
 from maypole import _maypole, versions
+from maypole.transports.water_marks import water_marks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from maypole.loop.inherited import MixedInto
 
 logger = logging.getLogger("asyncio")
-
-UNIX_HIGH_WATER = 64 * 1024
-"""The default high-water mark in bytes, as asyncio's."""
 
 
 class StreamTransport(_maypole.StreamTransport):
@@ -108,13 +106,7 @@ class StreamTransport(_maypole.StreamTransport):
         Raises:
             ValueError: unless ``high >= low >= 0``.
         """
-        if high is None:
-            high = UNIX_HIGH_WATER if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._set_limits(high, low)
+        self._set_limits(*water_marks(high, low))
 
     def can_write_eof(self) -> bool:
         """Return True: a stream socket can be closed for writing alone."""
