@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from asyncio import base_events
 from typing import TYPE_CHECKING, Any
 
 from maypole import versions
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     import asyncio
     from asyncio import Handle
 
-logger = logging.getLogger("asyncio")
+
+def _log(text: str, *details: object) -> None:
+    """Write to asyncio's own log, wherever a program has sent it."""
+    base_events.logger.warning(text, *details)  # type: ignore[attr-defined]
 
 
 class FailureMixin(MixedInto):
@@ -43,7 +46,7 @@ class FailureMixin(MixedInto):
             handle._run()
             took = self.time() - started
             if took >= self.slow_callback_duration:
-                logger.warning("Executing %s took %.3f seconds", versions.format_handle(handle), took)
+                _log("Executing %s took %.3f seconds", versions.format_handle(handle), took)
         except Exception as exc:
             # `Handle._run` lets only what it fails to show come this far.
             self._report_callback_failure(handle, exc)
@@ -55,4 +58,4 @@ class FailureMixin(MixedInto):
     def _log_slow_task(self, task: asyncio.Task[Any], took: float) -> None:
         """Log a task's step that took `took` seconds, if that is slow."""
         if took >= self.slow_callback_duration:
-            logger.warning("Executing %r took %.3f seconds", task, took)
+            _log("Executing %r took %.3f seconds", task, took)
