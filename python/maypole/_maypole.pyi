@@ -284,7 +284,12 @@ class Loop:
         """Wake the loop from any thread; does nothing on a closed one."""
 
     def _add_reader(
-        self, fd: int | _HasFileno, callback: Callable[..., object], /, *args: Any
+        self,
+        fd: int | _HasFileno,
+        callback: Callable[..., object],
+        /,
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.Handle:
         """Call ``callback(*args)`` in every turn in which the descriptor can be read.
 
@@ -297,7 +302,12 @@ class Loop:
         """
 
     def _add_writer(
-        self, fd: int | _HasFileno, callback: Callable[..., object], /, *args: Any
+        self,
+        fd: int | _HasFileno,
+        callback: Callable[..., object],
+        /,
+        *args: Any,
+        context: Context | None = None,
     ) -> asyncio.Handle:
         """As `_add_reader`, for writing."""
 
@@ -547,7 +557,9 @@ class StreamTransport(_FlowControlMixin):
 
     # What the Python half calls.
 
-    def _begin(self, loop: Loop, fd: int, protocol: asyncio.BaseProtocol, /) -> None:
+    def _begin(
+        self, loop: Loop, fd: int, protocol: asyncio.BaseProtocol, context: Context | None, /
+    ) -> None:
         """Give the transport its connection."""
 
     def _end(self) -> None:

@@ -12,6 +12,7 @@ from asyncio import base_events, format_helpers
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import contextvars
     import socket
     from collections.abc import Callable
 
@@ -47,6 +48,11 @@ def attach_to_server(server: Any, transport: object) -> None:
 def detach_from_server(server: Any, transport: object) -> None:
     """Let a server forget a connection."""
     server._detach(transport) if sys.version_info >= (3, 13) else server._detach()
+
+
+def context_argument(context: contextvars.Context | None) -> tuple[contextvars.Context | None, ...]:
+    """Give the last argument of what makes a connection: the protocol's context, from Python 3.15 on."""
+    return (context,) if sys.version_info >= (3, 15) else ()
 
 
 def set_nodelay(sock: socket.socket) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import _socket
+import contextvars
 import errno
 import logging
 import socket
 from asyncio import constants, trsock
 from typing import TYPE_CHECKING, Any
 
+from maypole import versions
 from maypole.loop.inherited import MixedInto
 from maypole.transports.stream import StreamTransport
 
@@ -34,12 +36,15 @@ class ConnectionsMixin(MixedInto):
         backlog: int = 100,
         ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
         ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        context: contextvars.Context | None = None,
     ) -> None:
         """Accept what waits, at most `backlog` connections in one turn.
 
         A plain connection needs no task: its transport is there at once. Under TLS the inherited coroutine
-        waits for the handshake.
+        waits for the handshake. From Python 3.15 on the server gives its context, and each connection has a
+        copy of it.
         """
+        timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
         for _ in range(backlog):
             try:
                 conn, addr = _accept(sock)
@@ -51,17 +56,21 @@ class ConnectionsMixin(MixedInto):
             except OSError as exc:
                 if exc.errno not in OUT_OF_RESOURCES:
                     raise
-                retry = (protocol_factory, sock, sslcontext, server, backlog, ssl_handshake_timeout)
-                self._accept_later(exc, sock, (*retry, ssl_shutdown_timeout))
+                retry = (protocol_factory, sock, sslcontext, server, backlog, *timeouts)
+                self._accept_later(exc, sock, (*retry, *versions.context_argument(context)))
                 return
             extra = {"peername": addr}
+            own = None if context is None else context.copy()
             if sslcontext:
-                timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
+                options = (*timeouts, *versions.context_argument(own))
                 self.create_task(
-                    self._accept_connection2(protocol_factory, conn, extra, sslcontext, server, *timeouts)
+                    self._accept_connection2(protocol_factory, conn, extra, sslcontext, server, *options),
+                    context=own,
                 )
             else:
-                self._accept_plain(protocol_factory, conn, extra, server)
+                # What the factory sets in its context is for this connection alone.
+                around = contextvars.copy_context() if own is None else own
+                around.run(self._accept_plain, protocol_factory, conn, extra, server, own)
 
     def _accept_plain(
         self,
@@ -69,12 +78,13 @@ class ConnectionsMixin(MixedInto):
         conn: socket.socket,
         extra: dict[str, Any],
         server: Any,
+        own: contextvars.Context | None,
     ) -> None:
         protocol = None
         try:
             protocol = protocol_factory()
             # No other transport can have the descriptor: the kernel has just given it out.
-            StreamTransport(self, conn, protocol, None, extra, server)
+            StreamTransport(self, conn, protocol, None, extra, server, own)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -104,9 +114,10 @@ class ConnectionsMixin(MixedInto):
         *,
         extra: Mapping[str, Any] | None = None,
         server: Any = None,
+        context: contextvars.Context | None = None,
     ) -> asyncio.Transport:
         self._ensure_fd_no_transport(sock)
-        return StreamTransport(self, sock, protocol, waiter, extra, server)
+        return StreamTransport(self, sock, protocol, waiter, extra, server, context)
 
 
 _FAMILY = _socket.socket.family.__get__

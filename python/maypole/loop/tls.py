@@ -16,6 +16,7 @@ except ImportError:  # a Python that was built without it
 
 if TYPE_CHECKING:
     import asyncio
+    import contextvars
     import socket
     from collections.abc import Mapping
 
@@ -36,6 +37,7 @@ class TLSMixin(MixedInto):
         server: Any = None,
         ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
         ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        context: contextvars.Context | None = None,
     ) -> asyncio.Transport:
         self._ensure_fd_no_transport(rawsock)
         ssl_protocol = SSLProtocol(
@@ -48,7 +50,7 @@ class TLSMixin(MixedInto):
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
-        StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server)
+        StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server, context=context)
         app_transport: asyncio.Transport = ssl_protocol._app_transport
         return app_transport
 

@@ -20,6 +20,7 @@ from maypole import _maypole, versions
 from maypole.transports.water_marks import water_marks
 
 if TYPE_CHECKING:
+    import contextvars
     from collections.abc import Mapping
 
     from maypole.loop.inherited import MixedInto
@@ -37,6 +38,8 @@ class StreamTransport(_maypole.StreamTransport):
         waiter: a future that is done once `connection_made` was called.
         extra: further answers of `get_extra_info`.
         server: the server that accepted the connection, which counts it.
+        context: the context that the protocol is called in; None for copies of the current one, as before
+            Python 3.15.
     """
 
     _start_tls_compatible = True
@@ -45,6 +48,7 @@ class StreamTransport(_maypole.StreamTransport):
     _sock: socket.socket | None = None
     _server: Any = None
     _protocol_connected = False
+    _context: contextvars.Context | None = None
 
     def __init__(
         self,
@@ -54,22 +58,24 @@ class StreamTransport(_maypole.StreamTransport):
         waiter: asyncio.Future[None] | None = None,
         extra: Mapping[str, Any] | None = None,
         server: Any = None,
+        context: contextvars.Context | None = None,
     ) -> None:
         asyncio.Transport.__init__(self, extra)
         self._name_peers(sock)
         self._sock = sock
-        self._begin(loop, sock.fileno(), protocol)
+        self._begin(loop, sock.fileno(), protocol, context)
+        self._context = context
         self._protocol_connected = True
         self._server = server
         if server is not None:
             versions.attach_to_server(server, self)
         loop._transports[self._sock_fd] = self
         versions.set_nodelay(sock)
-        loop.call_soon(protocol.connection_made, self)
+        loop.call_soon(protocol.connection_made, self, context=context)
         # Reading starts only when connection_made() was called.
-        loop.call_soon(self._start_reading)
+        loop.call_soon(self._start_reading, context=context)
         if waiter is not None:
-            loop.call_soon(_set_result_unless_cancelled, waiter)
+            loop.call_soon(_set_result_unless_cancelled, waiter, context=context)
 
     def _name_peers(self, sock: socket.socket) -> None:
         self._extra["socket"] = trsock.TransportSocket(sock)
@@ -129,7 +135,7 @@ class StreamTransport(_maypole.StreamTransport):
             return
         if self._begin_closing() and not self._conn_lost:
             self._lose()
-            self._loop.call_soon(self._call_connection_lost, None)
+            self._loop.call_soon(self._call_connection_lost, None, context=self._context)
 
     def abort(self) -> None:
         """Close at once; what the socket has not taken is lost."""
@@ -151,7 +157,7 @@ class StreamTransport(_maypole.StreamTransport):
         if self._conn_lost or self._loop is None:
             return
         self._lose()
-        self._loop.call_soon(self._call_connection_lost, exc)
+        self._loop.call_soon(self._call_connection_lost, exc, context=self._context)
 
     def _call_connection_lost(self, exc: BaseException | None) -> None:
         try:

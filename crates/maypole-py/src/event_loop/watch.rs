@@ -11,7 +11,7 @@ use pyo3::ffi;
 use super::LoopObject;
 use crate::capi::error::{os_error, value_error};
 use crate::capi::object::boolean;
-use crate::capi::{Args, Obj, Owned, Raised, Result};
+use crate::capi::{Args, Obj, Owned, Raised, Result, names};
 use crate::handle::{self, Parts};
 use crate::transport::StreamFields;
 
@@ -47,13 +47,14 @@ pub(super) fn interest(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
 }
 
 fn add(this: &LoopObject, args: Args<'_>, side: Side, method: &str) -> Result<Owned> {
+    let context = args.only_keyword(method, &names::get().context)?;
     let (required, rest) = args.at_least(method, &["fd", "callback"], 2)?;
     this.check_open()?;
     let fd = descriptor(required[0])?;
     let parts = Parts {
         callback: required[1],
         args: rest,
-        context: None,
+        context,
         event_loop: this,
     };
     let handle = handle::new_handle(&parts)?;

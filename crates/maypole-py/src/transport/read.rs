@@ -17,13 +17,21 @@ use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
 const READ_MAX: usize = 256 * 1024;
 
 impl StreamFields {
-    /// Looks at what the poller reported about the transport; called by the turn.
+    /// Looks at what the poller reported about the transport, in the connection's context; called by the turn.
     ///
     /// # Errors
     /// Only what ends the program.
     #[inline]
     pub(crate) fn run(&self, transport: &Obj) -> Result<()> {
         let ready = self.ready.replace(0);
+        let Some(context) = self.context.get() else {
+            return Ok(());
+        };
+        asyncio::run_in_context(&context, || self.read_and_write(transport, ready))
+    }
+
+    #[inline]
+    fn read_and_write(&self, transport: &Obj, ready: u8) -> Result<()> {
         if ready & READABLE != 0 && !self.paused.get() && !self.closing.get() && self.conn_lost.get() == 0 {
             read_ready(transport, self)?;
         }
@@ -154,7 +162,7 @@ fn end_of_file(transport: &Obj, fields: &StreamFields) -> Result<()> {
     }
 }
 
-/// Calls a method of the protocol in the connection's context; its exception ends the connection.
+/// Calls a method of the protocol; its exception ends the connection.
 ///
 /// Returns `None` when it raised.
 fn call_protocol<R>(
@@ -163,10 +171,10 @@ fn call_protocol<R>(
     method: &str,
     body: impl FnOnce(&Obj) -> Result<R>,
 ) -> Result<Option<R>> {
-    let (Some(protocol), Some(context)) = (fields.protocol.get(), fields.context.get()) else {
+    let Some(protocol) = fields.protocol.get() else {
         return Ok(None);
     };
-    match asyncio::run_in_context(&context, || body(&protocol)) {
+    match body(&protocol) {
         Ok(value) => Ok(Some(value)),
         Err(Raised) => {
             fatal(

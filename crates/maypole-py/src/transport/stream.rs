@@ -34,7 +34,8 @@ const HIGH_WATER: usize = 64 * 1024;
 pub(crate) struct StreamFields {
     pub(super) event_loop: Field,
     pub(super) protocol: Field,
-    /// The context in which the protocol is called: a copy of the one in which the connection was made.
+    /// The context in which the protocol is called: from Python 3.15 on the one that asyncio gives to the transport, before a copy
+    /// of the one in which the connection was made.
     pub(super) context: Field,
     /// A future that is told when everything is sent (`sendfile` waits for it).
     pub(super) empty_waiter: Field,
@@ -146,7 +147,7 @@ fn with_methods(class: Class) -> Class {
         .fast(
             c"_begin",
             method!(begin),
-            c"_begin($self, loop, fd, protocol, /)\n--\n\nGive the transport its connection.",
+            c"_begin($self, loop, fd, protocol, context, /)\n--\n\nGive the transport its connection.",
         )
         .fast(
             c"_end",
@@ -356,9 +357,9 @@ impl StreamFields {
     }
 }
 
-/// `_begin(loop, fd, protocol)`.
+/// `_begin(loop, fd, protocol, context)`: `None` for a copy of the current context.
 fn begin(_: &Obj, fields: &StreamFields, args: Args<'_>) -> Result<Owned> {
-    let (given, _) = args.at_least("_begin", &["loop", "fd", "protocol"], 3)?;
+    let (given, _) = args.at_least("_begin", &["loop", "fd", "protocol", "context"], 4)?;
     if LoopObject::downcast(given[0]).is_none() {
         return Err(crate::capi::error::type_error(
             "a native transport needs a maypole loop",
@@ -366,7 +367,11 @@ fn begin(_: &Obj, fields: &StreamFields, args: Args<'_>) -> Result<Owned> {
     }
     fields.fd.set(c_int::try_from(given[1].as_i64()?).unwrap_or(-1));
     fields.event_loop.set(given[0].own());
-    fields.context.set(crate::asyncio::copy_context()?);
+    fields.context.set(if given[3].is_none() {
+        crate::asyncio::copy_context()?
+    } else {
+        given[3].own()
+    });
     install_protocol(fields, given[2])?;
     Ok(none())
 }

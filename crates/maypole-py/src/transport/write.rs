@@ -326,7 +326,7 @@ pub(super) fn list_chunks(fields: &StreamFields) -> Result<Owned> {
 }
 
 impl StreamFields {
-    /// Sends what the turn has written; called by the loop at the end of the turn.
+    /// Sends what the turn has written, in the connection's context; called by the loop at the end of the turn.
     ///
     /// # Errors
     /// Only what ends the program.
@@ -334,6 +334,13 @@ impl StreamFields {
         if !self.must_flush.get() || self.event_loop.is_empty() {
             return Ok(());
         }
+        let Some(context) = self.context.get() else {
+            return Ok(());
+        };
+        asyncio::run_in_context(&context, || self.encrypt_and_flush(transport))
+    }
+
+    fn encrypt_and_flush(&self, transport: &Obj) -> Result<()> {
         if self.tls.get()
             && let Some(protocol) = self.protocol.get()
         {
