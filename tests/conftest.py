@@ -6,6 +6,7 @@ import asyncio
 import functools
 import gc
 import logging
+import signal
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,15 @@ failed = pytest.StashKey[bool]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--loops", default="", help="only these kinds of loop: asyncio, maypole, …")
+
+
+def pytest_sessionstart() -> None:
+    """Let Ctrl-C work: a shell without job control starts what runs in the background with it ignored.
+
+    Children inherit what is ignored, and some tests interrupt theirs.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

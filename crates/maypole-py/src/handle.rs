@@ -58,6 +58,7 @@ pub(crate) fn init() -> Result<()> {
         cancelled,
         c"Return True if the callback was cancelled.",
     )
+    .with_signatures_of(&asyncio.handle)?
     .build(Some(&asyncio.handle))?;
     let key_offset = basic_size(&asyncio.timer_handle).next_multiple_of(8);
     let size = key_offset + size_of::<u64>();
@@ -74,6 +75,7 @@ pub(crate) fn init() -> Result<()> {
             cancelled,
             c"Return True if the callback was cancelled.",
         )
+        .with_signatures_of(&asyncio.timer_handle)?
         .build(Some(&asyncio.timer_handle))?;
     TYPES.set(HandleTypes {
         handle,
