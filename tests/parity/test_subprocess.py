@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -96,6 +97,31 @@ def test_a_signal_ends_the_child_and_is_its_return_code(loop: Loop, how: str) ->
             for _ in range(100):
                 process.kill()
                 await asyncio.sleep(0)
+
+    loop.run_until_complete(main())
+
+
+def test_a_child_that_a_thread_waits_for_keeps_its_pid_until_the_loop_knows(
+    new_loop: NewLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(pid: int, flags: int = 0) -> int:
+        raise OSError(errno.ENOSYS, "no pidfds here")
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    loop = new_loop()
+    if type(loop).__module__.startswith("asyncio") and sys.version_info < (3, 14):
+        pytest.skip("asyncio's own thread reaps the child before Python 3.14")
+
+    async def main() -> None:
+        process = await python("import time; time.sleep(60)")
+        threads = threading.enumerate()
+        (watcher,) = [thread for thread in threads if thread.name.startswith("asyncio-waitpid")]
+        process.kill()
+        watcher.join()
+        assert process.returncode is None
+        assert os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222
+        process.kill()
+        assert await process.wait() == -signal.SIGKILL
 
     loop.run_until_complete(main())
 

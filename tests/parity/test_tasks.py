@@ -265,3 +265,47 @@ def test_failures_are_those_of_asyncio(
     same_as_asyncio: SameAsAsyncio, main: Callable[[], Coroutine[Any, Any, Any]]
 ) -> None:
     assert same_as_asyncio(lambda loop: loop.run_until_complete(main())).error is not None
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_what_is_no_context_is_refused(loop: Loop, eager: bool) -> None:
+    if type(loop).__module__.startswith("asyncio") and sys.version_info < (3, 15):
+        pytest.skip("asyncio loses such a task before Python 3.15")
+
+    async def main() -> None:
+        coroutine = value()
+        kind: Any = type(loop.create_task(value()))
+        options = {"eager_start": True} if eager else {}
+        with pytest.raises(TypeError, match=r"a contextvars\.Context was expected, got int"):
+            kind(coroutine, loop=loop, context=3, **options)
+        with pytest.raises(TypeError, match=r"a contextvars\.Context was expected, got int"):
+            loop.create_task(coroutine, context=3)  # type: ignore[arg-type]
+        coroutine.close()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    loop.run_until_complete(main())
+
+
+def test_a_second_init_is_that_of_asyncio(same_as_asyncio: SameAsAsyncio) -> None:
+    def scenario(loop: Loop) -> Any:
+        def again(future: Any, *arguments: Any) -> str:
+            try:
+                future.__init__(*arguments, loop=loop)
+            except RuntimeError as error:
+                return str(error)
+            return repr(future)
+
+        async def main() -> Any:
+            future = loop.create_future()
+            future.set_result(1)
+            task = loop.create_task(value())
+            await task
+            coroutine = value()
+            texts = [again(future), again(task, coroutine)]
+            coroutine.close() if "initialized" in texts[1] else await task
+            return [plain(text) for text in texts]
+
+        return loop.run_until_complete(main())
+
+    same_as_asyncio(scenario)

@@ -8,6 +8,7 @@ Source: https://man7.org/linux/man-pages/man2/pidfd_open.2.html
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -82,11 +83,14 @@ class ChildrenMixin(MixedInto):
         transport._process_exited(_exit_code(pid))
 
     def _wait_in_thread(self, transport: Any, pid: int) -> None:
-        code = _exit_code(pid)
-        if self.is_closed():
+        # The loop's thread reaps, and tells the transport at once: until then no other process has the pid.
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        try:
+            self.call_soon_threadsafe(lambda: transport._process_exited(_exit_code(pid)))
+        except RuntimeError:
             logger.warning("Loop %r that handles pid %r is closed", self, pid)
-        else:
-            self.call_soon_threadsafe(transport._process_exited, code)
+            _exit_code(pid)
 
     def close(self) -> None:
         """Close the loop, and with it the descriptors of the children that it still watched."""

@@ -40,7 +40,7 @@ pub(super) fn declare(class: Class) -> Class {
 }
 
 /// `__class__`: asyncio's own class, so that `isinstance` holds; a Python subclass answers with itself.
-fn get_class(this: &FutureObject) -> Result<Owned> {
+pub(super) fn get_class(this: &FutureObject) -> Result<Owned> {
     let class = this.object().type_ptr().cast();
     if class == super::class().as_ptr() {
         return Ok(asyncio::get().future.clone());

@@ -29,7 +29,7 @@ use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, enter, fast, getter, noargs, setter};
 use crate::capi::error::{check, runtime_error};
 use crate::capi::pool::track;
-use crate::capi::{Field, Obj, Owned, Result, names};
+use crate::capi::{Field, Obj, Owned, Raised, Result, names};
 use crate::event_loop::LoopObject;
 use callbacks::Callback;
 
@@ -302,14 +302,25 @@ unsafe extern "C" fn initialise(
 }
 
 impl FutureObject {
-    /// What `__init__` does; a second call starts the future anew, as in asyncio.
+    /// What `__init__` does. As in asyncio a second call starts the future anew; from 3.15 on it is refused.
     pub(crate) fn reinitialise(&self, event_loop: Option<&Obj>) -> Result<()> {
+        if cfg!(Py_3_15) && !self.event_loop.is_empty() {
+            return Err(already_initialised(&*fields::get_class(self)?));
+        }
         drop(self.clear());
         match event_loop {
             Some(event_loop) if !event_loop.is_none() => self.begin(event_loop),
             _ => self.begin(&*asyncio::get_event_loop()?),
         }
     }
+}
+
+#[cold]
+fn already_initialised(class: &Obj) -> Raised {
+    let format = c"%N object is already initialized";
+    // SAFETY: the exception types exist while the interpreter does, and the format takes the name of a live type.
+    unsafe { ffi::PyErr_Format(ffi::PyExc_RuntimeError, format.as_ptr(), class.as_ptr()) };
+    Raised
 }
 
 unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {

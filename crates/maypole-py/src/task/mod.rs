@@ -186,12 +186,31 @@ impl TaskObject {
             _ => self.number.set(registry::next_number()),
         }
         let context = match parts.context {
-            Some(context) if !context.is_none() => context.own(),
+            Some(context) if !context.is_none() => self.check_context(context)?.own(),
             _ => asyncio::copy_context()?,
         };
         self.context.set(context);
         self.coroutine.set(parts.coroutine.own());
         Ok(())
+    }
+
+    /// Refuses what is no context, as asyncio does from Python 3.15 on; before, the task would be lost at its first step.
+    fn check_context<'a>(&self, context: &'a Obj) -> Result<&'a Obj> {
+        // SAFETY: a live object.
+        if unsafe { ffi::PyContext_CheckExact(context.as_ptr()) } != 0 {
+            return Ok(context);
+        }
+        self.quiet_death.set(true);
+        let class = context.type_ptr();
+        // SAFETY: the exception types exist while the interpreter does, and the type of a live object has a name.
+        unsafe {
+            ffi::PyErr_Format(
+                ffi::PyExc_TypeError,
+                c"a contextvars.Context was expected, got %s".as_ptr(),
+                (*class).tp_name,
+            )
+        };
+        Err(Raised)
     }
 
     /// What `__init__` does, on any loop.
