@@ -557,9 +557,7 @@ class StreamTransport(_FlowControlMixin):
 
     # What the Python half calls.
 
-    def _begin(
-        self, loop: Loop, fd: int, protocol: asyncio.BaseProtocol, context: Context | None, /
-    ) -> None:
+    def _begin(self, loop: Loop, fd: int, protocol: asyncio.BaseProtocol, context: Context | None, /) -> None:
         """Give the transport its connection."""
 
     def _end(self) -> None:
