@@ -18,6 +18,7 @@ import argparse
 import concurrent.futures
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -170,6 +171,9 @@ def save(path: Path, loop: str, python: str, runs: list[ModuleRun]) -> None:
 
 def main() -> int:
     """Run what the command line says and print the table."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell without job control starts what runs in the background so; some tests interrupt themselves.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     arguments = parse()
     version = version_of(arguments.python)
     if version is None:
