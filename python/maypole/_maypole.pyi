@@ -20,6 +20,7 @@ from typing import (
     Generic,
     Literal,
     Self,
+    SupportsIndex,
     TextIO,
     TypedDict,
     TypeVar,
@@ -1028,6 +1029,129 @@ class Queue(Generic[_T]):
 
 class PriorityQueue(Queue[_T]):
     """A queue that gives the smallest item first, as ``asyncio.PriorityQueue``."""
+
+# The native halves of the streams. `maypole.natives.streams` puts them over asyncio's own classes, whose
+# methods are coroutine functions where these return an `Operation`.
+
+@disjoint_base
+class StreamReader:
+    """The native half of `maypole.StreamReader`.
+
+    Source: https://docs.python.org/3/library/asyncio-stream.html#streamreader
+    """
+
+    def __init__(self, limit: int = 65536, loop: asyncio.AbstractEventLoop | None = None) -> None: ...
+    def exception(self) -> Exception | None:
+        """Return the exception that was set, or None."""
+
+    def set_exception(self, exc: Exception) -> None:
+        """Let reading raise this exception."""
+
+    def set_transport(self, transport: asyncio.BaseTransport) -> None:
+        """Set the transport that is paused when too much waits to be read."""
+
+    def feed_data(self, data: Iterable[SupportsIndex]) -> None:
+        """Take bytes in, and wake who waits for them."""
+
+    def feed_eof(self) -> None:
+        """Say that no more will come."""
+
+    def at_eof(self) -> bool:
+        """Say whether everything was read and no more will come."""
+
+    def read(self, n: int = -1) -> Operation[bytes]:
+        """Read up to `n` bytes, ``b""`` at the end; everything if `n` is negative."""
+
+    def readexactly(self, n: int) -> Operation[bytes]:
+        """Read `n` bytes.
+
+        Raises:
+            IncompleteReadError: if the end comes before.
+        """
+
+    def readuntil(self, separator: bytes | tuple[bytes, ...] = b"\n") -> Operation[bytes]:
+        """Read up to the separator, and the separator.
+
+        Raises:
+            IncompleteReadError: if the end comes before.
+            LimitOverrunError: if there is more before it than the limit.
+        """
+
+    def readline(self) -> Operation[bytes]:
+        """Read a line with its end, or what is left.
+
+        Raises:
+            ValueError: if the line is longer than the limit.
+        """
+
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Operation[bytes]: ...
+    def _buffered(self) -> int:
+        """Return how many bytes were not read."""
+
+    def _wait_for_data(self, func_name: str, /) -> Operation[None]: ...
+    def _wakeup_waiter(self) -> None: ...
+    def _maybe_resume_transport(self) -> None: ...
+    _buffer: bytearray
+    _limit: int
+    _loop: asyncio.AbstractEventLoop
+    _eof: bool
+    _waiter: Any
+    _exception: Any
+    _transport: Any
+    _paused: bool
+
+@disjoint_base
+class StreamWriter:
+    """The native half of `maypole.StreamWriter`.
+
+    Source: https://docs.python.org/3/library/asyncio-stream.html#streamwriter
+    """
+
+    def __init__(
+        self, transport: Any, protocol: Any, reader: Any, loop: asyncio.AbstractEventLoop
+    ) -> None: ...
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """Write bytes; await `drain` after it."""
+
+    def writelines(self, data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
+        """Write each of them."""
+
+    def drain(self) -> Operation[None]:
+        """Wait until writing may go on.
+
+        Raises:
+            ConnectionResetError: if the connection was lost.
+        """
+
+    def is_closing(self) -> bool:
+        """Say whether the transport is closing or closed."""
+
+    @property
+    def transport(self) -> Any: ...
+    _transport: Any
+    _protocol: Any
+    _reader: Any
+    _loop: asyncio.AbstractEventLoop
+
+@disjoint_base
+class StreamProtocol:
+    """The native half of `maypole.natives.StreamReaderProtocol`."""
+
+    def data_received(self, data: bytes, /) -> None:
+        """Hand bytes to the reader."""
+
+    def _attach(self, reader: Any, /) -> None:
+        """Hand what comes to this reader; None for nobody."""
+
+    def _drain_helper(self) -> Operation[None]: ...
+    def _resume_drains(self) -> None:
+        """Wake everybody who waits until writing may go on."""
+
+    _loop: Any
+    _paused: bool
+    _connection_lost: bool
+    _drain_waiters: Any
 
 class LifoQueue(Queue[_T]):
     """A queue that gives the newest item first, as ``asyncio.LifoQueue``."""

@@ -4,6 +4,7 @@ Each has the interface, the order, the errors and the cancellation rules of its 
 on any asyncio loop; a maypole loop makes it fast.
 
 - `condition`: `Condition`, whose lock is native;
+- `streams`: readers, writers, `open_connection`, `start_server`;
 - `install`: `install` and `uninstall`, which put all of them into asyncio and take them out again.
 
 Source: https://docs.python.org/3/library/asyncio-sync.html, https://docs.python.org/3/library/asyncio-queue.html
@@ -22,6 +23,15 @@ from maypole._maypole import (
 )
 from maypole.natives.condition import Condition
 from maypole.natives.install import install, uninstall
+from maypole.natives.streams import (
+    StreamReader,
+    StreamReaderProtocol,
+    StreamWriter,
+    open_connection,
+    open_unix_connection,
+    start_server,
+    start_unix_server,
+)
 
 __all__ = [
     "BoundedSemaphore",
@@ -32,8 +42,15 @@ __all__ = [
     "PriorityQueue",
     "Queue",
     "Semaphore",
+    "StreamReader",
+    "StreamReaderProtocol",
+    "StreamWriter",
     "gather",
     "install",
+    "open_connection",
+    "open_unix_connection",
     "sleep",
+    "start_server",
+    "start_unix_server",
     "uninstall",
 ]

@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from maypole import _maypole
+from maypole.natives import streams
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -19,6 +20,15 @@ REPLACED: dict[str, tuple[str, ...]] = {
     "asyncio.tasks": ("gather", "sleep"),
     "asyncio.locks": ("BoundedSemaphore", "Event", "Lock", "Semaphore"),
     "asyncio.queues": ("LifoQueue", "PriorityQueue", "Queue"),
+    "asyncio.streams": (
+        "StreamReader",
+        "StreamReaderProtocol",
+        "StreamWriter",
+        "open_connection",
+        "open_unix_connection",
+        "start_server",
+        "start_unix_server",
+    ),
 }
 """The modules of asyncio and the names in them that `install` replaces, there and in `asyncio` itself."""
 
@@ -65,5 +75,5 @@ def uninstall() -> None:
 
 def native(name: str) -> object:
     """Return maypole's own object of that name."""
-    found: object = getattr(_maypole, name)
+    found: object = getattr(streams, name, None) or getattr(_maypole, name)
     return found

@@ -10,7 +10,7 @@ use crate::capi::class::{Class, Native, Visitor, enter};
 use crate::capi::error::type_error;
 use crate::capi::{Obj, Owned, Raised, Result, call};
 
-/// An object that holds Python references, has a dictionary and can be referred to weakly. Zeroed memory is a valid one.
+/// An object that holds Python references. Zeroed memory is a valid one.
 pub(super) trait Held: Native {
     /// Visits every reference but the type.
     fn visit(&self, visitor: Visitor) -> std::result::Result<(), c_int>;
@@ -18,11 +18,15 @@ pub(super) trait Held: Native {
     /// Empties every field; it may be filled again.
     fn clear(&self);
 
-    /// The list of weak references.
-    fn weak_references(&self) -> &Cell<*mut ffi::PyObject>;
+    /// The list of weak references, if the type itself has a place for it.
+    fn weak_references(&self) -> Option<&Cell<*mut ffi::PyObject>> {
+        None
+    }
 
-    /// What `__init__` does.
-    fn initialise(&self, args: Arguments) -> Result<()>;
+    /// What `__init__` does, unless the type has a slot of its own for it.
+    fn initialise(&self, _: Arguments) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// The arguments of a constructor.
@@ -104,15 +108,20 @@ fn too_many(class: &str, most: usize, count: usize) -> Raised {
     ))
 }
 
-/// A class whose instances are `T`, with a dictionary and weak references at these offsets.
-pub(super) fn class<T: Held>(name: &'static CStr, doc: &'static CStr, dict: usize, weak: usize) -> Class {
+/// A class whose instances begin with `T`: the native half of classes in Python.
+pub(super) fn base<T: Held>(name: &'static CStr, doc: &'static CStr) -> Class {
     Class::new(name, size_of::<T>(), doc)
-        .offset(c"__dictoffset__", dict)
-        .offset(c"__weaklistoffset__", weak)
-        .slot(ffi::Py_tp_init, initialise::<T> as *mut c_void)
         .slot(ffi::Py_tp_dealloc, dealloc::<T> as *mut c_void)
         .slot(ffi::Py_tp_traverse, traverse::<T> as *mut c_void)
         .slot(ffi::Py_tp_clear, clear::<T> as *mut c_void)
+}
+
+/// A class whose instances are `T`, with a dictionary and weak references at these offsets.
+pub(super) fn class<T: Held>(name: &'static CStr, doc: &'static CStr, dict: usize, weak: usize) -> Class {
+    base::<T>(name, doc)
+        .offset(c"__dictoffset__", dict)
+        .offset(c"__weaklistoffset__", weak)
+        .slot(ffi::Py_tp_init, initialise::<T> as *mut c_void)
         .attribute(c"__dict__", get_dict, Some(ffi::PyObject_GenericSetDict))
 }
 
@@ -147,7 +156,7 @@ unsafe extern "C" fn dealloc<T: Held>(this: *mut ffi::PyObject) {
     // SAFETY: as above.
     unsafe { ffi::PyObject_GC_UnTrack(this.cast()) };
     enter((), || {
-        if !object.weak_references().get().is_null() {
+        if object.weak_references().is_some_and(|list| !list.get().is_null()) {
             // SAFETY: as above.
             unsafe { ffi::PyObject_ClearWeakRefs(this) };
         }

@@ -92,8 +92,8 @@ impl Held for LockObject {
         self.waiters.clear();
     }
 
-    fn weak_references(&self) -> &Cell<*mut ffi::PyObject> {
-        &self.bound.weak_references
+    fn weak_references(&self) -> Option<&Cell<*mut ffi::PyObject>> {
+        Some(&self.bound.weak_references)
     }
 
     fn initialise(&self, args: Arguments) -> Result<()> {

@@ -9,6 +9,7 @@
 //! * [`bound`], [`waiters`], [`held`]: what locks, events and queues share: the loop they belong to, the line of those who wait,
 //!   life and death of the object;
 //! * [`event`], [`lock`], [`semaphore`], [`queue`]: asyncio's classes;
+//! * [`streams`]: readers and writers;
 //! * [`stdlib`]: the parts of asyncio that these need, as they were at import.
 //!
 //! Everything works on any asyncio loop and under any task; a native loop with native tasks makes it fast.
@@ -26,6 +27,7 @@ mod queue;
 mod semaphore;
 mod sleep;
 mod stdlib;
+mod streams;
 mod waiters;
 
 use crate::capi::{Obj, Result};
@@ -56,7 +58,8 @@ pub(crate) fn init() -> Result<()> {
     event::init()?;
     lock::init()?;
     semaphore::init()?;
-    queue::init()
+    queue::init()?;
+    streams::init()
 }
 
 /// Adds types and functions to the module.
@@ -67,5 +70,6 @@ pub(crate) fn register(module: &Obj) -> Result<()> {
     event::register(module)?;
     lock::register(module)?;
     semaphore::register(module)?;
-    queue::register(module)
+    queue::register(module)?;
+    streams::register(module)
 }

@@ -84,6 +84,8 @@ pub(crate) struct Operation {
     owner: Field,
     /// What the operation works with: an item, a delay, the awaitable in its place.
     value: Field,
+    /// Where a search goes on.
+    mark: Cell<usize>,
     /// Where the wheel holds the operation, while `timed`.
     timer: Cell<u64>,
     timed: Cell<bool>,
@@ -225,6 +227,19 @@ impl Operation {
     /// What the operation was made with.
     pub(super) fn value(&self) -> Owned {
         self.value.get_or_none()
+    }
+
+    pub(super) fn set_value(&self, value: Owned) {
+        self.value.set(value);
+    }
+
+    /// Where a search goes on; 0 at first.
+    pub(super) fn mark(&self) -> usize {
+        self.mark.get()
+    }
+
+    pub(super) fn set_mark(&self, mark: usize) {
+        self.mark.set(mark);
     }
 
     /// Begins to wait on `event_loop`, for the first time or once more.
@@ -655,6 +670,7 @@ impl Operation {
         let old = (self.owner.take(), self.value.take());
         drop(self.future.clear());
         self.timed.set(false);
+        self.mark.set(0);
         drop(old);
     }
 

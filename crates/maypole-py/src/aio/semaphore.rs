@@ -132,8 +132,8 @@ impl Held for SemaphoreObject {
         self.waiters.clear();
     }
 
-    fn weak_references(&self) -> &Cell<*mut ffi::PyObject> {
-        &self.bound.weak_references
+    fn weak_references(&self) -> Option<&Cell<*mut ffi::PyObject>> {
+        Some(&self.bound.weak_references)
     }
 
     fn initialise(&self, args: Arguments) -> Result<()> {

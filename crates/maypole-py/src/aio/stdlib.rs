@@ -22,6 +22,8 @@ pub(super) struct Stdlib {
     /// `asyncio.QueueShutDown`, where this Python has it.
     #[cfg(Py_3_13)]
     pub(super) queue_shut_down: Owned,
+    pub(super) incomplete_read: Owned,
+    pub(super) limit_overrun: Owned,
     /// Method names that are called on objects of any kind.
     pub(super) names: Names,
 }
@@ -47,6 +49,17 @@ pub(super) struct Names {
     pub(super) remove: Owned,
     pub(super) return_exceptions: Owned,
     pub(super) set_result: Owned,
+    pub(super) drain_helper: Owned,
+    pub(super) exception: Owned,
+    pub(super) feed_data: Owned,
+    pub(super) is_closing: Owned,
+    pub(super) join: Owned,
+    pub(super) pause_reading: Owned,
+    pub(super) resume_reading: Owned,
+    pub(super) set_exception: Owned,
+    pub(super) stream_reader: Owned,
+    pub(super) write: Owned,
+    pub(super) writelines: Owned,
 }
 
 static STDLIB: GilOnce<Stdlib> = GilOnce::new();
@@ -69,6 +82,8 @@ pub(super) fn init() -> Result<()> {
         queue_full: import_from("asyncio.queues", "QueueFull")?,
         #[cfg(Py_3_13)]
         queue_shut_down: import_from("asyncio.queues", "QueueShutDown")?,
+        incomplete_read: import_from("asyncio.exceptions", "IncompleteReadError")?,
+        limit_overrun: import_from("asyncio.exceptions", "LimitOverrunError")?,
         names: Names::new()?,
     });
     Ok(())
@@ -96,6 +111,17 @@ impl Names {
             remove: call::interned("remove")?,
             return_exceptions: call::interned("return_exceptions")?,
             set_result: call::interned("set_result")?,
+            drain_helper: call::interned("_drain_helper")?,
+            exception: call::interned("exception")?,
+            feed_data: call::interned("feed_data")?,
+            is_closing: call::interned("is_closing")?,
+            join: call::interned("join")?,
+            pause_reading: call::interned("pause_reading")?,
+            resume_reading: call::interned("resume_reading")?,
+            set_exception: call::interned("set_exception")?,
+            stream_reader: call::interned("_stream_reader")?,
+            write: call::interned("write")?,
+            writelines: call::interned("writelines")?,
         })
     }
 }

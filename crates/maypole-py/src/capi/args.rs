@@ -87,6 +87,16 @@ impl<'a> Args<'a> {
         Ok(found)
     }
 
+    /// The only argument of a method, by position or by its name.
+    #[inline]
+    pub(crate) fn single(&self, method: &str, name: &str) -> Result<&'a Obj> {
+        if let ([given], None) = (self.positional, self.keyword_names) {
+            return Ok(*given);
+        }
+        let [given] = self.bind(method, [&*super::call::interned(name)?], 1)?;
+        given.ok_or(Raised)
+    }
+
     /// As [`Args::bind`], for a function, which has no `self` to count.
     #[cold]
     pub(crate) fn bind_function<const N: usize>(

@@ -6,9 +6,9 @@ use pyo3::ffi;
 
 use super::super::stdlib::{names, string_of};
 use super::super::waiters::{finish, is_done};
-use super::{QueueObject, item_of};
+use super::QueueObject;
 use crate::capi::class::{Class, Native, enter, fast, getter, noargs, setter};
-use crate::capi::error::{attribute_error, type_error};
+use crate::capi::error::attribute_error;
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Obj, Owned, Result, call};
 use crate::future::fields::class_getitem;
@@ -84,7 +84,7 @@ fn init(this: &QueueObject, _: Args<'_>) -> Result<Owned> {
 }
 
 fn put_item(this: &QueueObject, args: Args<'_>) -> Result<Owned> {
-    this.items.push(item_of(args, "_put")?.own())?;
+    this.items.push(args.single("_put", "item")?.own())?;
     Ok(none())
 }
 
@@ -94,9 +94,7 @@ fn get_item(this: &QueueObject) -> Result<Owned> {
 
 /// `_wakeup_next(waiters)`, for subclasses with waiters of their own.
 fn wake_next(_: &QueueObject, args: Args<'_>) -> Result<Owned> {
-    let [waiters] = args.positional() else {
-        return Err(type_error("_wakeup_next() takes exactly one argument"));
-    };
+    let waiters = args.single("_wakeup_next", "waiters")?;
     while waiters.truthy()? {
         let waiter = waiters.call_method(&names().popleft, &[])?;
         if !is_done(&waiter)? {

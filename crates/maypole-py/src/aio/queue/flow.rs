@@ -4,7 +4,7 @@
 
 use super::super::operation::{self, Operation, Step, Steps};
 use super::super::stdlib::names;
-use super::{QueueObject, item_of, shut_down};
+use super::{QueueObject, shut_down};
 use crate::capi::class::Native;
 use crate::capi::object::none;
 use crate::capi::{Args, Owned, Result};
@@ -34,7 +34,7 @@ static JOIN: Steps<QueueObject> = Steps {
 };
 
 pub(super) fn put(this: &QueueObject, args: Args<'_>) -> Result<Owned> {
-    operation::new(&PUT, this, Some(item_of(args, "put")?))
+    operation::new(&PUT, this, Some(args.single("put", "item")?))
 }
 
 pub(super) fn get(this: &QueueObject) -> Result<Owned> {

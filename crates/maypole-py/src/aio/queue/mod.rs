@@ -167,8 +167,8 @@ impl Held for QueueObject {
         drop(self.maxsize.take());
     }
 
-    fn weak_references(&self) -> &Cell<*mut ffi::PyObject> {
-        &self.bound.weak_references
+    fn weak_references(&self) -> Option<&Cell<*mut ffi::PyObject>> {
+        Some(&self.bound.weak_references)
     }
 
     fn initialise(&self, args: Arguments) -> Result<()> {
@@ -310,18 +310,8 @@ fn shut_down() -> Raised {
 }
 
 fn put_nowait(this: &QueueObject, args: Args<'_>) -> Result<Owned> {
-    this.put_now(item_of(args, "put_nowait")?)?;
+    this.put_now(args.single("put_nowait", "item")?)?;
     Ok(none())
-}
-
-/// The only argument of a method, `item`.
-#[inline]
-fn item_of<'a>(args: Args<'a>, method: &str) -> Result<&'a Obj> {
-    if let ([item], false) = (args.positional(), args.has_keywords()) {
-        return Ok(*item);
-    }
-    let [item] = args.bind(method, [&*call::interned("item")?], 1)?;
-    item.ok_or(Raised)
 }
 
 fn get_nowait(this: &QueueObject) -> Result<Owned> {
