@@ -72,6 +72,9 @@ def test_a_threadsafe_handle_can_be_cancelled(loop: Loop) -> None:
 
 
 def test_a_call_from_a_signal_handler_wakes_the_loop(loop: Loop) -> None:
+    if type(loop).__module__.startswith("asyncio"):
+        pytest.skip("asyncio sets no wake-up descriptor: it may miss a signal just before its wait")
+
     def handler(number: int, frame: object) -> None:
         loop.call_soon_threadsafe(loop.stop)
 
