@@ -9,7 +9,8 @@ Times are seconds in `float` on the clock of `Loop.time()`.
 import asyncio
 import sys
 from asyncio.events import _TaskFactory
-from asyncio.tasks import gather as gather  # the native one, with the types of its namesake
+from asyncio.tasks import as_completed as as_completed  # these two are the native ones, with the types of
+from asyncio.tasks import gather as gather  # their namesakes
 from asyncio.transports import _FlowControlMixin
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextvars import Context

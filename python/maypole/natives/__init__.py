@@ -18,6 +18,7 @@ from maypole._maypole import (
     PriorityQueue,
     Queue,
     Semaphore,
+    as_completed,
     gather,
     sleep,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "StreamReader",
     "StreamReaderProtocol",
     "StreamWriter",
+    "as_completed",
     "gather",
     "install",
     "open_connection",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 REPLACED: dict[str, tuple[str, ...]] = {
-    "asyncio.tasks": ("gather", "sleep"),
+    "asyncio.tasks": ("as_completed", "gather", "sleep"),
     "asyncio.locks": ("BoundedSemaphore", "Event", "Lock", "Semaphore"),
     "asyncio.queues": ("LifoQueue", "PriorityQueue", "Queue"),
     "asyncio.streams": (

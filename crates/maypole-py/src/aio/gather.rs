@@ -11,7 +11,7 @@ use std::ffi::{CStr, c_int, c_void};
 
 use pyo3::ffi;
 
-use super::operation::Operation;
+use super::children::{are_native, child_of, is_replaced};
 use super::stdlib;
 use crate::asyncio;
 use crate::capi::cell::GilOnce;
@@ -23,7 +23,6 @@ use crate::event_loop::LoopObject;
 use crate::future::outcome::exception;
 use crate::future::{self, FutureObject, State};
 use crate::task::cancel::cancel_awaited;
-use crate::task::{self, TaskObject};
 
 /// The memory of the future that `gather` returns.
 #[repr(C)]
@@ -110,51 +109,11 @@ fn gather(args: Args<'_>) -> Result<Owned> {
         Some(own)
             if own.makes_native_tasks()
                 && !is_replaced(own.as_obj())?
-                && can_gather(given, own.as_obj())? =>
+                && are_native(given, own.as_obj())? =>
         {
             begin(own, given, return_exceptions)
         }
         _ => inherited(given, return_exceptions),
-    }
-}
-
-/// Whether somebody put another `create_task` on the loop or its class: a replaced method is no built-in function.
-fn is_replaced(event_loop: &Obj) -> Result<bool> {
-    let method = event_loop.get_attr(&stdlib::names().create_task)?;
-    Ok(method.type_ptr() != &raw mut ffi::PyCFunction_Type)
-}
-
-/// Whether all arguments are different, and each is a coroutine or a native future of this loop.
-fn can_gather(given: &[&Obj], event_loop: &Obj) -> Result<bool> {
-    if given.is_empty() {
-        return Ok(false);
-    }
-    for child in given {
-        if is_coroutine(child) {
-            continue;
-        }
-        match own_future(child) {
-            Some(future) if future.event_loop()?.is(event_loop) => {}
-            _ => return Ok(false),
-        }
-    }
-    let mut addresses: Vec<*const Obj> = given.iter().map(|child| std::ptr::from_ref(*child)).collect();
-    addresses.sort_unstable();
-    Ok(addresses.windows(2).all(|pair| pair[0] != pair[1]))
-}
-
-fn is_coroutine(given: &Obj) -> bool {
-    // SAFETY: the type object is a static of the interpreter.
-    given.type_ptr() == &raw mut ffi::PyCoro_Type || Operation::downcast(given).is_some_and(Operation::is_new)
-}
-
-/// A future of exactly our types, whose state nobody overrides.
-fn own_future(given: &Obj) -> Option<&FutureObject> {
-    let class = given.type_ptr().cast();
-    if class == future::class().as_ptr() || class == task::class().as_ptr() || class == TYPE.get().as_ptr() {
-        FutureObject::downcast(given)
-    } else {
-        None
     }
 }
 
@@ -189,7 +148,7 @@ fn begin(event_loop: &LoopObject, given: &[&Obj], return_exceptions: bool) -> Re
     let (mut children, mut done) = (Vec::with_capacity(given.len()), Vec::new());
     for child in given {
         let child = child_of(event_loop, child)?;
-        // SAFETY: `can_gather` has let only native futures through, and `child_of` makes a native task.
+        // SAFETY: `are_native` has let only native futures through, and `child_of` makes a native task.
         let future = unsafe { FutureObject::of(child.as_ptr()) };
         if future.is_done() {
             done.push(child.clone());
@@ -205,23 +164,6 @@ fn begin(event_loop: &LoopObject, given: &[&Obj], return_exceptions: bool) -> Re
     Ok(object)
 }
 
-/// The future of one argument; a task that only the gathering knows may die without a word.
-fn child_of(event_loop: &LoopObject, given: &Obj) -> Result<Owned> {
-    if !is_coroutine(given) {
-        return Ok(given.own());
-    }
-    let parts = task::Parts {
-        coroutine: given,
-        name: None,
-        context: None,
-    };
-    let child = task::spawn(event_loop, &parts)?;
-    if let Some(task) = TaskObject::downcast(&child) {
-        task.die_quietly();
-    }
-    Ok(child)
-}
-
 impl Gathering {
     /// The gathering behind a Python object, if it is one. There are no subclasses.
     #[inline(always)]
@@ -235,7 +177,7 @@ impl Gathering {
 
     /// A child is done; whoever calls this queues the gathering.
     #[inline]
-    pub(crate) fn note(&self, child: &Obj) {
+    pub(super) fn note(&self, child: &Obj) {
         self.done
             .borrow_mut()
             .get_or_insert_default()
@@ -247,7 +189,7 @@ impl Gathering {
     /// # Errors
     /// `RuntimeError` if the loop is closed.
     #[inline]
-    pub(crate) fn step(&self) -> Result<()> {
+    pub(super) fn step(&self) -> Result<()> {
         let child = self.done.borrow_mut().as_mut().and_then(|done| done.pop_front());
         match child {
             Some(child) => self.look_at(&child),
@@ -338,11 +280,6 @@ fn child_done(this: &Gathering, args: Args<'_>) -> Result<Owned> {
     let (given, _) = args.at_least("_child_done", &["child"], 1)?;
     this.look_at(given[0])?;
     Ok(none())
-}
-
-/// The function that `child._callbacks` shows for a gathering.
-pub(crate) fn callback_of(gathering: &Obj) -> Result<Owned> {
-    gathering.get_attr(&*call::interned("_child_done")?)
 }
 
 fn get_children(this: &Gathering) -> Result<Owned> {

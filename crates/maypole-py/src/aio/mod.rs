@@ -1,11 +1,11 @@
-//! asyncio's helpers, natively: `sleep`, `gather`, `Event`, `Lock`, `Semaphore`, `Queue`.
+//! asyncio's helpers, natively: `sleep`, `gather`, `as_completed`, `Event`, `Lock`, `Semaphore`, `Queue`.
 //!
 //! In asyncio each call of `lock.acquire()` or `queue.get()` makes a coroutine, and each wait a future besides. Here one pooled
 //! object is both.
 //!
 //! * [`operation`]: that object: a coroutine until it waits, a future while it does;
 //! * [`sleep`]: an operation with its timer inside;
-//! * [`gather`]: many awaitables at once;
+//! * [`gather`], [`as_completed`]: many awaitables at once; [`children`]: what they watch;
 //! * [`bound`], [`waiters`], [`held`]: what locks, events and queues share: the loop they belong to, the line of those who wait,
 //!   life and death of the object;
 //! * [`event`], [`lock`], [`semaphore`], [`queue`]: asyncio's classes;
@@ -17,9 +17,11 @@
 //! Invariant: nothing here holds a Rust borrow while Python code can run.
 //! Source: <https://docs.python.org/3/library/asyncio-sync.html>, <https://docs.python.org/3/library/asyncio-queue.html>
 
+mod as_completed;
 mod bound;
+pub(crate) mod children;
 mod event;
-pub(crate) mod gather;
+mod gather;
 mod held;
 mod lock;
 pub(crate) mod operation;
@@ -31,6 +33,7 @@ mod streams;
 mod waiters;
 
 use crate::capi::{Obj, Result};
+use as_completed::Completions;
 use gather::Gathering;
 use operation::Operation;
 
@@ -47,7 +50,10 @@ pub(crate) fn run(item: &Obj) -> Option<Result<()>> {
     if let Some(operation) = Operation::downcast(item) {
         return Some(operation.fire());
     }
-    Gathering::downcast(item).map(Gathering::step)
+    if let Some(gathering) = Gathering::downcast(item) {
+        return Some(gathering.step());
+    }
+    Completions::downcast(item).map(Completions::step)
 }
 
 /// Makes the types; called once while the module is imported, after the future's.
@@ -55,6 +61,7 @@ pub(crate) fn init() -> Result<()> {
     stdlib::init()?;
     operation::init()?;
     gather::init()?;
+    as_completed::init()?;
     event::init()?;
     lock::init()?;
     semaphore::init()?;
@@ -67,6 +74,7 @@ pub(crate) fn register(module: &Obj) -> Result<()> {
     operation::register(module)?;
     sleep::register(module)?;
     gather::register(module)?;
+    as_completed::register(module)?;
     event::register(module)?;
     lock::register(module)?;
     semaphore::register(module)?;

@@ -9,6 +9,7 @@ use crate::capi::{Obj, Owned, Result, call};
 /// Functions and classes of the standard library.
 pub(super) struct Stdlib {
     running_loop: Owned,
+    pub(super) as_completed: Owned,
     pub(super) gather: Owned,
     /// The class of what asyncio's `gather` returns.
     pub(super) gathering_future: Owned,
@@ -71,6 +72,7 @@ pub(super) fn init() -> Result<()> {
     }
     STDLIB.set(Stdlib {
         running_loop: import_from("asyncio.events", "_get_running_loop")?,
+        as_completed: import_from("asyncio.tasks", "as_completed")?,
         gather: import_from("asyncio.tasks", "gather")?,
         gathering_future: import_from("asyncio.tasks", "_GatheringFuture")?,
         sleep: import_from("asyncio.tasks", "sleep")?,

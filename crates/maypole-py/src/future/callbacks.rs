@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use pyo3::ffi;
 
 use super::{Callbacks, FutureObject};
-use crate::aio::gather::{self, Gathering};
+use crate::aio::children;
 use crate::asyncio;
 use crate::capi::class::Visitor;
 use crate::capi::error::check;
@@ -18,7 +18,7 @@ use crate::event_loop::LoopObject;
 pub(crate) enum Callback {
     /// A Python function, called through the loop in a context.
     Function { function: Owned, context: Owned },
-    /// A native task, stepped by the loop, or a gathering.
+    /// A native task, stepped by the loop, or what watches many of them.
     Waiter(Owned),
     /// Somebody who is told in another way: only named, for call graphs.
     Named(Owned),
@@ -37,7 +37,7 @@ impl Callback {
 }
 
 impl FutureObject {
-    /// Registers a native task of the same native loop, to be stepped when the future is done; or a gathering.
+    /// Registers a native task of the same native loop, to be stepped when the future is done, or what watches many futures.
     #[inline]
     pub(crate) fn add_waiter(&self, task: Owned) {
         let mut callbacks = self.callbacks.borrow_mut();
@@ -79,9 +79,7 @@ impl FutureObject {
     }
 
     fn wake(&self, task: Owned) -> Result<()> {
-        if let Some(gathering) = Gathering::downcast(&task) {
-            gathering.note(self.object());
-        }
+        children::note(&task, self.object());
         let event_loop = self.event_loop()?;
         match LoopObject::downcast(event_loop) {
             Some(own) => own.enqueue_task(task),
@@ -193,11 +191,7 @@ pub(super) fn remove_done_callback(this: &FutureObject, args: Args<'_>) -> Resul
 
 /// What a native waiter looks like in `_callbacks`.
 fn wakeup_of(waiter: &Obj) -> Result<Owned> {
-    if Gathering::downcast(waiter).is_some() {
-        gather::callback_of(waiter)
-    } else {
-        crate::task::wakeup_of(waiter)
-    }
+    children::callback_of(waiter).unwrap_or_else(|| crate::task::wakeup_of(waiter))
 }
 
 impl FutureObject {
