@@ -73,6 +73,10 @@ test-python: ## The project's Python tests, on every Python found
 conformance-%: ## CPython's asyncio tests on one Python (conformance-3.12)
 	@$(call say,CPython's own asyncio tests on Python $*)
 	@python=$$($(BUILD) $* --with frameworks) && "$$python" tests/conformance/run.py --loop maypole:new_event_loop
+	@$(call say,The same after maypole.install on Python $*)
+	@python=$$($(BUILD) $* --with frameworks) && PYTHONPATH=$(CURDIR)/tests/natives "$$python" tests/conformance/run.py \
+		--loop installed:new_event_loop --differences tests/conformance/accepted.toml \
+		test_tasks test_locks test_queues test_streams test_subprocess
 
 pytest-%: ## The project's Python tests on one Python (pytest-3.12)
 	@$(call say,pytest on Python $*)

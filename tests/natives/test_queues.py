@@ -443,3 +443,15 @@ def test_nothing_is_made_when_nobody_waits(run: Any) -> None:
         return sys.getallocatedblocks() - before
 
     assert run(main()) < 100
+
+
+@pytest.mark.parametrize("loop_name", ["asyncio", "maypole"])
+def test_a_deadlock_names_what_a_task_waits_for(api: Any, loop_name: Any) -> None:
+    from maypole.testing import Deadlock, run_virtual
+
+    async def main() -> None:
+        await api.Queue().get()
+
+    with pytest.raises(Deadlock) as caught:
+        run_virtual(main(), loop=loop_name)
+    assert [wait.awaits for wait in caught.value.tasks] == ["Queue.get"]

@@ -189,7 +189,9 @@ def _task_wait(task: asyncio.Task[Any]) -> TaskWait:
 def _waiter_name(waiter: object) -> str:
     if isinstance(waiter, asyncio.Task):
         return f"task {waiter.get_name()!r}"
-    return type(waiter).__name__ if waiter is not None else ""
+    # An operation of `maypole.natives` is named as a coroutine is: Queue.get, not its class.
+    name = getattr(waiter, "__qualname__", "") or type(waiter).__name__
+    return name if waiter is not None else ""
 
 
 # Awaitables that stand between two coroutines and hide the inner one from cr_await; the garbage collector
