@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+
 /// A process whose cost is measured from outside.
 #[derive(Clone, Debug)]
 pub struct Subject {
@@ -26,6 +28,8 @@ impl Subject {
 
     /// CPU time spent by all threads that are alive, user and system, in nanoseconds.
     ///
+    /// A thread that ends while the others are read counts nothing, as one that ended before.
+    ///
     /// The kernel adds a thread's time when it stops running, so read this while the process waits.
     ///
     /// # Errors
@@ -34,7 +38,14 @@ impl Subject {
     pub fn cpu_ns(&self) -> io::Result<u64> {
         let mut total = 0;
         for thread in fs::read_dir(self.root.join("task"))? {
-            let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+            let text = match fs::read_to_string(thread?.path().join("schedstat")) {
+                Ok(text) => text,
+                // A thread may end after it was listed, before or after its file was opened.
+                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::SRCH)) => {
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let first = text
                 .split_whitespace()
                 .next()
