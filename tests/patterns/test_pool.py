@@ -501,7 +501,7 @@ def test_a_lease_held_too_long_is_reported_with_its_place_in_the_code(
     run(main())
     assert "pool 'db': forgetful holds a resource for more than 30 s, taken at test_pool.py:" in caplog.text
     assert " in hold" in caplog.text
-    assert [event.what for event in heard] == ["create", "leak", "close"]
+    assert [event.what for event in heard] == ["wait", "create", "grant", "leak", "close"]
 
 
 def test_a_lease_that_is_thrown_away_gives_its_place_back(run: Run) -> None:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from maypole.patterns.errors import WorkCancelled as WorkCancelled
     from maypole.patterns.errors import WorkerDied as WorkerDied
     from maypole.patterns.events import PatternEvent as PatternEvent
+    from maypole.patterns.events import subscribe as subscribe
     from maypole.patterns.jobs import Job as Job
     from maypole.patterns.jobs import JobStats as JobStats
     from maypole.patterns.keyed import Keyed as Keyed
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from maypole.patterns.outcome import raise_errors as raise_errors
     from maypole.patterns.outcome import values as values
     from maypole.patterns.pacing import Debounced as Debounced
+    from maypole.patterns.pacing import DebouncedStats as DebouncedStats
     from maypole.patterns.pacing import debounce as debounce
     from maypole.patterns.pacing import throttle as throttle
     from maypole.patterns.periodic import Periodic as Periodic
@@ -93,6 +95,7 @@ if TYPE_CHECKING:
     from maypole.patterns.pool import Pool as Pool
     from maypole.patterns.pool import PoolStats as PoolStats
     from maypole.patterns.processes import Processes as Processes
+    from maypole.patterns.processes import ProcessesStats as ProcessesStats
     from maypole.patterns.rate_limit import RateLimit as RateLimit
     from maypole.patterns.rate_limit import RateLimitStats as RateLimitStats
     from maypole.patterns.redis_breaker import RedisBreaker as RedisBreaker
@@ -149,7 +152,7 @@ _HOMES = {
         "WorkCancelled",
         "WorkerDied",
     ),
-    "events": ("PatternEvent",),
+    "events": ("PatternEvent", "subscribe"),
     "jobs": ("Job", "JobStats"),
     "keyed": ("Keyed", "KeyedStats"),
     "keyed_lock": ("KeyedLock", "KeyedLockStats"),
@@ -158,14 +161,14 @@ _HOMES = {
     "load_shed": ("LoadShedder", "LoadShedderStats"),
     "mapping": ("amap",),
     "outcome": ("Cancelled", "Err", "Ok", "Outcome", "capture", "outcome_of", "raise_errors", "values"),
-    "pacing": ("Debounced", "debounce", "throttle"),
+    "pacing": ("Debounced", "DebouncedStats", "debounce", "throttle"),
     "periodic": ("Periodic", "PeriodicStats", "every"),
     "permit": ("BreakerSnapshot", "BreakerState", "Permit"),
     "pipeline": ("Pipeline", "source"),
     "places": ("InExecutor", "Place", "Threads"),
     "policy": ("Policy",),
     "pool": ("Pool", "PoolStats"),
-    "processes": ("Processes",),
+    "processes": ("Processes", "ProcessesStats"),
     "rate_limit": ("RateLimit", "RateLimitStats"),
     "redis_breaker": ("RedisBreaker",),
     "redis_limit": ("RedisRateLimit", "RedisRateLimitStats"),

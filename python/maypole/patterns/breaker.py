@@ -172,13 +172,19 @@ class CircuitBreaker:
         Raises:
             CircuitOpen: the call must not be made now.
         """
-        permit = self.try_acquire()
+        permit = self._permit()
         if permit is None:
             raise self._refusal()
         return permit
 
     def try_acquire(self) -> Permit | None:
         """Ask to make a call: a `Permit`, or None when it must not be made now."""
+        permit = self._permit()
+        if permit is None and self.events:
+            self._refusal()  # tells it
+        return permit
+
+    def _permit(self) -> Permit | None:
         lease = self._core.admit(now())
         if self._core.changed:
             self._tell_changes()
@@ -366,7 +372,7 @@ class CircuitBreaker:
         why = {"half_open": "its probes are under way", "forced_open": "somebody has opened it"}.get(state)
         if why is None:
             why = f"a probe may pass in {retry_after or 0.0:.3g} s"
-        self.events.tell("reject", now(), state=state, retry_after=retry_after)
+        self._tell_refusal(state, retry_after)
         return CircuitOpen(
             f"breaker {self.name!r} is {state.replace('_', '-')}: {why}",
             name=self.name,
@@ -374,6 +380,9 @@ class CircuitBreaker:
             state=state,
             last_error=self.last_error,
         )
+
+    def _tell_refusal(self, state: BreakerState, retry_after: float | None) -> None:
+        self.events.tell("reject", now(), state=state, retry_after=retry_after)
 
     def _tell_changes(self) -> None:
         for before, after, reason, at in self._core.take_transitions():

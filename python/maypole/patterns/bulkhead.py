@@ -149,7 +149,10 @@ class Bulkhead:
                 others; a group without a share.
         """
         index = self._group(group)
-        return self._core.try_acquire(self._weight(n, index), index)
+        if self._core.try_acquire(self._weight(n, index), index):
+            return True
+        self.events.tell("reject", now(), n=n, reason="no place is free")
+        return False
 
     async def acquire(self, n: int = 1, *, group: str | None = None, timeout: float | None = None) -> None:
         """Wait for ``n`` places. Each `acquire` needs one `release`.

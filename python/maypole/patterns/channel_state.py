@@ -108,12 +108,15 @@ class State(Generic[T]):
             while True:
                 left = None if timeout is None else began + timeout - loop.time()
                 place = self.senders.stand(first=served)
+                if not served:
+                    self.events.tell("wait", began, side="send", depth=len(self.items))
                 self.call_senders()
                 await self.senders.handed(place, left)
                 served = True
                 self.places_promised -= 1
                 self.check_can_send()
                 if self.put_at_once(item):
+                    self.tell_grant(loop, began, "send")
                     return
         finally:
             self.send_wait_s += loop.time() - began
@@ -182,10 +185,18 @@ class State(Generic[T]):
         place = self.receivers.stand()
         if self.senders:
             self.call_senders()  # at maxsize 0 a waiting receiver is the only place there is
+        self.events.tell("wait", began, side="receive", depth=0)
         try:
-            return await self.receivers.handed(place, timeout)
+            item = await self.receivers.handed(place, timeout)
         finally:
             self.receive_wait_s += loop.time() - began
+        self.tell_grant(loop, began, "receive")
+        return item
+
+    def tell_grant(self, loop: asyncio.AbstractEventLoop, began: float, side: str) -> None:
+        if self.events:
+            now = loop.time()
+            self.events.tell("grant", now, side=side, waited=now - began, depth=len(self.items))
 
     def put_back(self, *items: T) -> None:
         """A receiver was cancelled after it had been handed these: they are the first ones again."""

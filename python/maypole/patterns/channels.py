@@ -292,7 +292,7 @@ class channel(tuple[Sender[T], Receiver[T]]):
         name: for messages, stats and events.
         max_waiting: how many tasks may wait on one side.
         on_drop: called with each item that nobody will receive.
-        on_event: called with each `PatternEvent`: ``drop``, ``close``.
+        on_event: called with each `PatternEvent`: ``wait``, ``grant`` (after a wait), ``drop``, ``close``.
 
     Raises:
         ValueError: for a negative maxsize, an unknown policy, or a policy that needs room at maxsize 0.

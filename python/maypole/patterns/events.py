@@ -1,4 +1,4 @@
-"""What a pattern does, told to whoever listens."""
+"""What patterns do, told to whoever listens: to one pattern, or to all of the program with `subscribe`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import math
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -42,8 +43,60 @@ class PatternEvent:
 Listener = Callable[[PatternEvent], object]
 
 
+_subscribers: tuple[Listener, ...] = ()
+_changing = (
+    threading.Lock()
+)  # telling takes no lock: it reads a tuple, and who comes or goes puts a new one there
+
+
+def subscribe(listener: Listener) -> Callable[[], None]:
+    """Hear every event of every pattern of this process, also of those that are made later.
+
+    Args:
+        listener: called with each `PatternEvent`, where and when it happens: in the thread, and mostly in the
+            task, whose call it is about. What a timer decides is told outside of tasks. It must be quick.
+
+    Returns:
+        The function that ends it; a second call of it does nothing.
+
+    Without a subscriber and a listener nothing is built and nobody is called. What needs no wait and changes
+    no state (a free place, a unit that is there, a closed breaker) is no event; ``stats()`` counts it.
+
+    >>> from maypole.patterns import RateLimit
+    >>> heard = []
+    >>> end = subscribe(lambda event: heard.append((event.kind, event.name, event.what)))
+    >>> RateLimit("10/s", name="mail").pause(1)
+    >>> end()
+    >>> RateLimit("10/s", name="mail").pause(1)
+    >>> heard
+    [('rate_limit', 'mail', 'pause')]
+    """
+    global _subscribers
+    with _changing:
+        _subscribers = (*_subscribers, listener)
+    ended = False
+
+    def end() -> None:
+        nonlocal ended
+        global _subscribers
+        with _changing:
+            if not ended:
+                _subscribers = _without(_subscribers, listener)
+                ended = True
+
+    return end
+
+
+def _without(listeners: tuple[Listener, ...], one: Listener) -> tuple[Listener, ...]:
+    """The listeners but the first that is this one; it may be there more than once."""
+    for index, listener in enumerate(listeners):
+        if listener is one:
+            return listeners[:index] + listeners[index + 1 :]
+    return listeners
+
+
 class Listeners:
-    """The listeners of one pattern. A listener that raises is logged and never reaches the caller.
+    """The listeners of one pattern, and those of all. One that raises is logged and never reaches the caller.
 
     >>> heard = []
     >>> listeners = Listeners("pool", "db", heard.append)
@@ -61,23 +114,26 @@ class Listeners:
 
     def __bool__(self) -> bool:
         """Whether anybody listens: ask this before building a costly detail."""
-        return bool(self._listeners)
+        return bool(self._listeners or _subscribers)
 
     def add(self, listener: Listener) -> Callable[[], None]:
         """Let one more listen; returns the function that ends it."""
-        self._listeners = (*self._listeners, listener)
+        with _changing:
+            self._listeners = (*self._listeners, listener)
 
         def end() -> None:
-            self._listeners = tuple(one for one in self._listeners if one is not listener)
+            with _changing:
+                self._listeners = _without(self._listeners, listener)
 
         return end
 
     def tell(self, what: str, at: float, /, **detail: object) -> None:
-        """Tell everybody, in the order in which they came."""
-        if not self._listeners:
+        """Tell everybody: first who listens to this pattern, then who listens to all."""
+        listeners = self._listeners + _subscribers
+        if not listeners:
             return
         event = PatternEvent(self.kind, self.name, what, at, detail)
-        for listener in self._listeners:
+        for listener in listeners:
             try:
                 listener(event)
             except Exception:

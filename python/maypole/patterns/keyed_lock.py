@@ -7,11 +7,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from maypole.patterns.events import described
+from maypole.patterns.events import Listeners, described
 from maypole.patterns.waiters import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Hashable
+
+    from maypole.patterns.events import Listener
 
 K = TypeVar("K", bound="Hashable")
 
@@ -49,7 +51,8 @@ class KeyedLock(Generic[K]):
 
     Args:
         max_waiting: how many tasks may wait for one key.
-        name: for messages and stats.
+        name: for messages, stats and events.
+        on_event: called with each `PatternEvent`: ``wait``, ``grant`` (after a wait), ``reject``.
 
     A key costs nothing while nobody uses it. Tasks are served in the order they came. Holding several keys
     at a time (``locks.hold(a, b)``) takes them in the same order everywhere, so that two tasks cannot wait
@@ -63,11 +66,18 @@ class KeyedLock(Generic[K]):
     (False, 2)
     """
 
-    def __init__(self, *, max_waiting: int | None = 10_000, name: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        max_waiting: int | None = 10_000,
+        name: str | None = None,
+        on_event: Listener | None = None,
+    ) -> None:
         if max_waiting is not None and max_waiting < 0:
             raise ValueError(f"max_waiting must be 0 or more, got {max_waiting}")
         self.name = name
         self.called = f"keyed lock {name!r}" if name else "keyed lock"
+        self.events = Listeners("keyed_lock", name, on_event)
         self._max_waiting = max_waiting
         self._entries: dict[K, _Entry] = {}
         self._acquired = self._contended = 0
@@ -100,7 +110,7 @@ class KeyedLock(Generic[K]):
         if entry.owner is me and me is not None:
             raise RuntimeError(f"{self.called}: this task holds {key!r} already, and would wait for itself")
         self._contended += 1
-        await entry.line.wait(timeout)
+        await entry.line.wait(timeout, self.events, key=key)
         entry.owner = me
         self._acquired += 1
 

@@ -105,7 +105,7 @@ class Lifespan:
         self.called = f"lifespan {name!r}" if name else "lifespan"
         self._start_timeout = _checked(start_timeout)
         self._stop_timeout = _checked(stop_timeout)
-        self._events = Listeners("lifespan", name, on_event)
+        self.events = Listeners("lifespan", name, on_event)
         self._steps: list[_Step] = []
         self._entered = self._left = False
 
@@ -231,7 +231,7 @@ class Lifespan:
             step.stopped_s = loop.time() - began
             if step.ended == "running":
                 step.ended = "stopped"
-            self._events.tell("stopped", loop.time(), part=step.name, ended=step.ended, error=step.error)
+            self.events.tell("stopped", loop.time(), part=step.name, ended=step.ended, error=step.error)
 
     def _note_failures(self, failed: list[_Step], error: BaseException | None) -> None:
         for step in failed:
@@ -248,7 +248,7 @@ class Lifespan:
     ) -> None:
         limit = self._stop_timeout if stop_timeout is None else _checked(stop_timeout)
         self._steps.append(_Step(name, leave, limit, started_s))
-        self._events.tell("started", asyncio.get_running_loop().time(), part=name, seconds=started_s)
+        self.events.tell("started", asyncio.get_running_loop().time(), part=name, seconds=started_s)
 
     def _check_entered(self) -> None:
         if not self._entered or self._left:

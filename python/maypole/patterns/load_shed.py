@@ -99,6 +99,7 @@ class LoadShedder:
         self._lag.ask()
         if self._shedding:
             self._rejected += 1
+            self.events.tell("reject", asyncio.get_running_loop().time(), delay=self._core.delay)
             return False
         self._admitted += 1
         return True
@@ -155,7 +156,6 @@ class LoadShedder:
         if not self.try_acquire():
             called = f"load shedder {self.name!r}" if self.name else "load shedder"
             delay = self._core.delay
-            self.events.tell("reject", asyncio.get_running_loop().time(), delay=delay)
             raise LoadShed(f"{called}: the loop is {delay * 1000:.3g} ms behind", name=self.name)
 
     def _measured(self, at: float, delay: float) -> None:

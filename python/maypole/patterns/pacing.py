@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from maypole.patterns.events import Listeners, described
 from maypole.patterns.rate_limit import RateLimit
 from maypole.patterns.tasks import keep, log_failure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
+
+    from maypole.patterns.events import Listener
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,13 +46,42 @@ def throttle(
     return RateLimit(rate, per=per, burst=burst, max_waiting=max_waiting)(fn)
 
 
-def debounce(fn: Callable[P, Awaitable[T]], wait: float, *, max_wait: float | None = None) -> Debounced[P, T]:
+@dataclass(frozen=True, slots=True)
+class DebouncedStats:
+    """What a debounced function was asked for, and what it made of it.
+
+    Attributes:
+        name: its name.
+        asked: how often it was called.
+        made: how often the function was begun.
+        waiting: whether a call is due later.
+        running: whether one runs now.
+    """
+
+    name: str | None
+    asked: int
+    made: int
+    waiting: bool
+    running: bool
+
+
+def debounce(
+    fn: Callable[P, Awaitable[T]],
+    wait: float,
+    *,
+    max_wait: float | None = None,
+    name: str | None = None,
+    on_event: Listener | None = None,
+) -> Debounced[P, T]:
     """Return a function that gathers calls and makes one of them, the last, when no more come.
 
     Args:
         fn: a coroutine function. Its calls never overlap.
         wait: seconds without a call after which it is made.
         max_wait: seconds after the first call of a row at which it is made in any case; None for no bound.
+        name: for stats and events; None takes the function's.
+        on_event: called with each `PatternEvent`: ``call`` (the call is made, for so many that asked),
+            ``drop`` (it was forgotten).
 
     Raises:
         ValueError: wait is negative, or max_wait is less than wait.
@@ -64,7 +97,7 @@ def debounce(fn: Callable[P, Awaitable[T]], wait: float, *, max_wait: float | No
     >>> run_virtual(main(), loop="asyncio")
     'saved abc'
     """
-    return Debounced(fn, wait, max_wait)
+    return Debounced(fn, wait, max_wait, name, on_event)
 
 
 class Debounced(Generic[P, T]):
@@ -73,7 +106,14 @@ class Debounced(Generic[P, T]):
     An error of the function is raised to whoever awaits; if nobody does, it is logged.
     """
 
-    def __init__(self, fn: Callable[P, Awaitable[T]], wait: float, max_wait: float | None) -> None:
+    def __init__(
+        self,
+        fn: Callable[P, Awaitable[T]],
+        wait: float,
+        max_wait: float | None,
+        name: str | None = None,
+        on_event: Listener | None = None,
+    ) -> None:
         if not wait >= 0:
             raise ValueError(f"wait must be 0 or more seconds, got {wait!r}")
         if max_wait is not None and not max_wait >= wait:
@@ -83,6 +123,9 @@ class Debounced(Generic[P, T]):
         self._max_wait = max_wait
         self._row: _Row[T] | None = None
         self._running: asyncio.Task[T] | None = None
+        self.name = getattr(fn, "__qualname__", None) if name is None else name
+        self.events = Listeners("debounce", self.name, on_event)
+        self._asked = self._made = 0
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
         """Ask for a call with these arguments; a later one of the same row takes its place.
@@ -98,6 +141,8 @@ class Debounced(Generic[P, T]):
         row.call = lambda: self._fn(*args, **kwargs)
         row.context = copy_context()
         row.last_at = loop.time()
+        row.asked += 1
+        self._asked += 1
         return Answer(row)
 
     def flush(self) -> None:
@@ -111,6 +156,17 @@ class Debounced(Generic[P, T]):
         if row is not None:
             row.stop_timer()
             row.outcome.cancel()
+            self.events.tell("drop", row.loop.time(), asked=row.asked)
+
+    def stats(self) -> DebouncedStats:
+        """Return what was asked for, and what was made."""
+        return DebouncedStats(
+            self.name, self._asked, self._made, self._row is not None, self._running is not None
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the stats as a dict."""
+        return described("debounce", self.stats())
 
     def __repr__(self) -> str:
         state = "waiting" if self._row is not None else "running" if self._running is not None else "idle"
@@ -128,6 +184,8 @@ class Debounced(Generic[P, T]):
     def _begin(self, row: _Row[T]) -> None:
         self._row = None
         row.stop_timer()
+        self._made += 1
+        self.events.tell("call", row.loop.time(), asked=row.asked)
         task = row.loop.create_task(self._make(row, self._running), context=row.context)
         self._running = keep(task)
         task.add_done_callback(self._ended)
@@ -147,7 +205,7 @@ class Debounced(Generic[P, T]):
 class _Row(Generic[T]):
     """Calls that follow each other, and become one."""
 
-    __slots__ = ("awaited", "call", "context", "first_at", "last_at", "loop", "outcome", "timer")
+    __slots__ = ("asked", "awaited", "call", "context", "first_at", "last_at", "loop", "outcome", "timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -157,6 +215,7 @@ class _Row(Generic[T]):
         self.context = copy_context()
         self.outcome: asyncio.Future[T] = loop.create_future()
         self.awaited = False
+        self.asked = 0
 
     def stop_timer(self) -> None:
         if self.timer is not None:

@@ -79,7 +79,7 @@ class Periodic:
         self._burst = missed == "burst"
         self._log_errors = on_error == "log"
         self.name = name if name is not None else getattr(fn, "__qualname__", None)
-        self._events = Listeners("periodic", self.name, on_event)
+        self.events = Listeners("periodic", self.name, on_event)
         self._limit = limit if overlap == "parallel" else 1
         self._max_queued = max_queued if overlap == "queue" else 0
         self._scope: TaskScope | None = None
@@ -147,7 +147,7 @@ class Periodic:
             self._begin(now)
         if not self._burst and passed:
             self._missed += passed
-            self._events.tell("missed", now, beats=passed)
+            self.events.tell("missed", now, beats=passed)
         return 1 + passed
 
     def _begin(self, now: float) -> None:
@@ -156,7 +156,7 @@ class Periodic:
             self._scope.start(self._run_once(), name=self.name)
         except QueueFull:
             self._skipped += 1
-            self._events.tell("skip", now)
+            self.events.tell("skip", now)
 
     async def _run_once(self) -> None:
         self._runs += 1
@@ -164,7 +164,7 @@ class Periodic:
             await self._fn()
         except Exception as error:
             self._failed += 1
-            self._events.tell("error", asyncio.get_running_loop().time(), error=error)
+            self.events.tell("error", asyncio.get_running_loop().time(), error=error)
             if not self._log_errors:
                 raise
             log.exception("periodic %s failed; it goes on", self.name)

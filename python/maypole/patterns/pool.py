@@ -84,7 +84,8 @@ class Pool(Generic[R]):
         close_timeout: seconds for one ``close``.
         leak_after: seconds after which a lease is reported with the place in the code that took it.
         name: for messages, stats and events.
-        on_event: called with each `PatternEvent`: ``create``, ``fail``, ``close``, ``reject``, ``leak``.
+        on_event: called with each `PatternEvent`: ``wait``, ``grant`` (after a wait), ``reject``,
+            ``create``, ``fail``, ``close``, ``leak``.
 
     Tasks are served in the order they came. The resource that came back last is lent first, so that those not
     needed grow old and go.
@@ -128,7 +129,7 @@ class Pool(Generic[R]):
         self._discard_on = discard_on
         self._timeout = timeout
         self._leak_after = leak_after
-        self._events = Listeners("pool", name, on_event)
+        self.events = Listeners("pool", name, on_event)
         self._line = _Line[R](self.called, max_waiting, self._put_back)
         self._stock: Stock[R] = Stock(
             self.called,
@@ -144,7 +145,7 @@ class Pool(Generic[R]):
             create_timeout=create_timeout,
             close_timeout=close_timeout,
             customers=self._line,
-            events=self._events,
+            events=self.events,
         )
         self._lent: set[Item[R]] = set()
         self._requests = self._queued = self._refused = self._returned_bad = self._leaked = 0
@@ -250,10 +251,13 @@ class Pool(Generic[R]):
         item = None if self._line.wanted() else self._stock.fresh()
         if item is None:
             self._queued += 1
+            self.events.tell("wait", began)
             try:
                 item = await self._take_in_line(self._timeout if timeout is None else timeout)
             finally:
                 self._wait_s += loop.time() - began
+            if self.events:
+                self.events.tell("grant", loop.time(), waited=loop.time() - began)
         self._lend(item)
         return item
 
@@ -276,7 +280,7 @@ class Pool(Generic[R]):
 
     def _refuse(self, text: str) -> PoolExhausted:
         self._refused += 1
-        self._events.tell("reject", self._stock.loop().time(), waiting=self._line.wanted())
+        self.events.tell("reject", self._stock.loop().time(), waiting=self._line.wanted())
         return PoolExhausted(text, name=self.name)
 
     def _lend(self, item: Item[R]) -> None:
@@ -340,7 +344,7 @@ class Pool(Generic[R]):
 
     def _report_leak(self, item: Item[R]) -> None:
         self._leaked += 1
-        self._events.tell("leak", item.loop.time(), site=item.site, holder=item.holder)
+        self.events.tell("leak", item.loop.time(), site=item.site, holder=item.holder)
         text = "%s: %s holds a resource for more than %g s, taken at %s"
         log.warning(text, self.called, item.holder, self._leak_after, item.site)
 

@@ -8,12 +8,13 @@ import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from maypole.patterns.deadline import finally_within
 from maypole.patterns.errors import WorkerDied
-from maypole.patterns.events import Listener, Listeners, loop_time
+from maypole.patterns.events import Listener, Listeners, described, loop_time
 from maypole.patterns.waiters import Waiters
 
 if TYPE_CHECKING:
@@ -24,6 +25,25 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Context = Literal["spawn", "forkserver", "fork"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessesStats:
+    """The processes of a run.
+
+    Attributes:
+        name: what they are called.
+        workers: how many there are.
+        busy: how many have an item.
+        waiting: how many items wait for one.
+        deaths: how many have died while they had an item.
+    """
+
+    name: str | None
+    workers: int
+    busy: int
+    waiting: int
+    deaths: int
 
 
 class _Worker:
@@ -57,6 +77,7 @@ class Processes:
         max_deaths: how many processes may die on one item before the item is given up. An item whose process
             died is run again, so its function must bear being run twice.
         grace: seconds that leaving a run waits for processes to end.
+        name: for stats and events.
         on_event: called with each `PatternEvent`: ``worker_died``.
 
     Functions, items and results go through pickle: functions must be importable by their name. An item whose
@@ -73,6 +94,7 @@ class Processes:
         context: Context = "spawn",
         max_deaths: int = 3,
         grace: float = 10.0,
+        name: str | None = None,
         on_event: Listener | None = None,
     ) -> None:
         if workers is not None and workers < 1:
@@ -86,7 +108,8 @@ class Processes:
         self._context = context
         self._max_deaths = max_deaths
         self._grace = grace
-        self._events = Listeners("processes", None, on_event)
+        self.name = name
+        self.events = Listeners("processes", name, on_event)
         self._free: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._line: Waiters[_Worker] = Waiters(self._put_back, name="processes")
@@ -168,10 +191,20 @@ class Processes:
             self._offer(worker)
             return
         self.deaths += 1
-        self._events.tell("worker_died", loop_time(), pid=worker.pid, deaths=self.deaths)
+        self.events.tell("worker_died", loop_time(), pid=worker.pid, deaths=self.deaths)
         self._all.discard(worker)
         worker.executor.shutdown(wait=False)
         self._hire()
+
+    def stats(self) -> ProcessesStats:
+        """Return how many there are, work and have died, and how many items wait."""
+        return ProcessesStats(
+            self.name, len(self._all), len(self._all) - len(self._free), len(self._line), self.deaths
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the stats, and the processes' ids, as a dict."""
+        return described("processes", self.stats()) | {"pids": [worker.pid for worker in self._all]}
 
     def __repr__(self) -> str:
         return f"<Processes {len(self._all)} of {self._count}, {len(self._free)} free, {self.deaths} died>"

@@ -199,7 +199,11 @@ class RateLimit:
         Raises:
             ValueError: ``n`` is not above 0, or more than the burst: it could never be granted.
         """
-        return self._core.try_acquire(now(), n)
+        at = now()
+        if self._core.try_acquire(at, n):
+            return True
+        self.events.tell("reject", at, n=n, reason="not there")
+        return False
 
     async def acquire(self, n: float = 1, *, timeout: float | None = None) -> None:
         """Wait for ``n`` units.

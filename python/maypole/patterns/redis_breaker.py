@@ -96,11 +96,9 @@ class RedisBreaker(CircuitBreaker):
         self._to_tell: list[tuple[Script, list[int]]] = []
         self._teller: asyncio.Task[None] | None = None
 
-    def try_acquire(self) -> Permit | None:
-        """Ask to make a call, by what is known: a `Permit`, or None when it must not be made now."""
-        if self._probes_are_elsewhere():
-            return None
-        return super().try_acquire()
+    def _permit(self) -> Permit | None:
+        """Ask to make a call, by what is known."""
+        return None if self._probes_are_elsewhere() else super()._permit()
 
     async def admit(self) -> Permit:
         """Ask the store, unless it was asked just now, and then to make a call.
@@ -129,6 +127,7 @@ class RedisBreaker(CircuitBreaker):
     def _refusal(self) -> CircuitOpen:
         if not self._probes_are_elsewhere():
             return super()._refusal()
+        self._tell_refusal("half_open", None)
         return CircuitOpen(
             f"breaker {self.name!r} is half-open: another process probes",
             name=self.name,

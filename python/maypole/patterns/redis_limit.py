@@ -125,7 +125,8 @@ class RedisRateLimit:
         store_retry: seconds after which it is asked again.
         clock: ``"server"``: the time is that of Redis. ``"client"`` where a script may not ask for it: all
             machines' wall clocks must then agree.
-        name, on_event: as for `RateLimit`; events are ``reject``, ``pause``, ``store_error``.
+        name, on_event: as for `RateLimit`; events are ``wait``, ``grant`` (both when the store was
+            asked), ``reject``, ``pause``, ``store_error``.
 
     Reserves places in one line for all processes, in the store, and serves its own tasks from them in the
     order in which they came. On a cluster, put a hash tag into the key: ``{api}``.
@@ -306,6 +307,7 @@ class RedisRateLimit:
         if timeout is not None and timeout > 0:
             timer = turn.loop.call_later(timeout, self._too_late, turn)
         self._serve_on()
+        self.events.tell("wait", turn.since, n=turn.n)
         try:
             await turn.future
         except BaseException as error:
@@ -314,6 +316,9 @@ class RedisRateLimit:
         finally:
             if timer is not None:
                 timer.cancel()
+        if self.events:
+            now = turn.loop.time()
+            self.events.tell("grant", now, n=turn.n, waited=now - turn.since)
 
     def _too_late(self, turn: Turn) -> None:
         if turn in self._line:

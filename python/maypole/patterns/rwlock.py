@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from maypole.patterns.events import described
+from maypole.patterns.events import Listeners, described
 from maypole.patterns.waiters import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from maypole.patterns.events import Listener
 
 Side = Literal["read", "write"]
 
@@ -39,7 +41,8 @@ class RWLock:
 
     Args:
         max_waiting: how many tasks may wait.
-        name: for messages and stats.
+        name: for messages, stats and events.
+        on_event: called with each `PatternEvent`: ``wait``, ``grant`` (after a wait), ``reject``.
 
     Tasks are served in the order they came. A reader that comes after a waiting writer waits behind it, so
     that readers cannot keep a writer out; and it is served before a writer that came later, so that writers
@@ -53,9 +56,16 @@ class RWLock:
     (True, False)
     """
 
-    def __init__(self, *, max_waiting: int | None = 10_000, name: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        max_waiting: int | None = 10_000,
+        name: str | None = None,
+        on_event: Listener | None = None,
+    ) -> None:
         self.name = name
         self.called = f"rwlock {name!r}" if name else "rwlock"
+        self.events = Listeners("rwlock", name, on_event)
         # What is handed over is the side. The counts change then, and not only when the task runs.
         self._line: Waiters[Side] = Waiters(self._give_back, name=self.called, max_waiting=max_waiting)
         self._reading = 0
@@ -187,9 +197,8 @@ class RWLock:
 
     async def _wait(self, side: Side, timeout: float | None) -> None:
         self._contended += 1
-        place = self._line.stand(tag=side)
         try:
-            await self._line.handed(place, timeout)
+            await self._line.wait(timeout, self.events, tag=side, side=side)
         except BaseException:
             self._serve()  # a writer that left may have kept readers waiting
             raise

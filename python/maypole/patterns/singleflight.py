@@ -84,7 +84,7 @@ class SingleFlight:
         self.name = name
         self.called = f"single flight {name!r}" if name else "single flight"
         self._max_waiting = max_waiting
-        self._events = Listeners("single_flight", name, on_event)
+        self.events = Listeners("single_flight", name, on_event)
         self._flights: dict[Hashable, _Flight] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting = 0
@@ -112,8 +112,8 @@ class SingleFlight:
                 raise RuntimeError(f"{self.called}: the work for {key!r} asks for itself")
             self._check_room()
             self._shared += 1
-            if self._events:
-                self._events.tell("share", self._now(), key=key, callers=flight.callers + 1)
+            if self.events:
+                self.events.tell("share", self._now(), key=key, callers=flight.callers + 1)
         else:
             self._check_room()
             flight = self._start(key, fn(*args, **kwargs))
@@ -165,8 +165,8 @@ class SingleFlight:
         flight = _Flight(key, task)
         self._flights[key] = flight
         self._started += 1
-        if self._events:
-            self._events.tell("start", self._now(), key=key)
+        if self.events:
+            self.events.tell("start", self._now(), key=key)
         task.add_done_callback(lambda _: self._ended(flight))
         return flight
 
@@ -193,15 +193,15 @@ class SingleFlight:
         self._forget(flight)  # who asks now gets work that is not about to be cancelled
         flight.task.add_done_callback(log_failure)
         flight.task.cancel()
-        if self._events:
-            self._events.tell("abandon", self._now(), key=flight.key)
+        if self.events:
+            self.events.tell("abandon", self._now(), key=flight.key)
 
     def _ended(self, flight: _Flight) -> None:
         self._forget(flight)
         failed = not flight.task.cancelled() and flight.task.exception() is not None
         self._failed += failed
-        if self._events:
-            self._events.tell("end", self._now(), key=flight.key, failed=failed)
+        if self.events:
+            self.events.tell("end", self._now(), key=flight.key, failed=failed)
 
     def _forget(self, flight: _Flight) -> None:
         if self._flights.get(flight.key) is flight:

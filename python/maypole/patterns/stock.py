@@ -86,7 +86,7 @@ class Stock(Generic[R]):
         self._create_timeout = create_timeout
         self._close_timeout = close_timeout
         self._customers = customers
-        self._events = events
+        self.events = events
         self.idle: list[Item[R]] = []
         self.lent = self.coming = self.closing = 0
         self.closed = False
@@ -237,7 +237,7 @@ class Stock(Generic[R]):
         self.created += 1
         self.create_s += loop.time() - began
         self._refill_at = 0.0
-        self._events.tell("create", loop.time(), seconds=loop.time() - began)
+        self.events.tell("create", loop.time(), seconds=loop.time() - began)
         dies_at = loop.time() + self._max_lifetime * self._shortened()
         self.put(Item(resource, loop, dies_at, self._max_idle * self._shortened()))
         self._gone()
@@ -245,7 +245,7 @@ class Stock(Generic[R]):
     def _failed_to_make(self, error: Exception) -> None:
         self.create_errors += 1
         now = self.loop().time()
-        self._events.tell("fail", now, error=error)
+        self.events.tell("fail", now, error=error)
         if not self.closed:
             self._refill_at = now + REFILL_S
             self._plan_upkeep(self._refill_at)
@@ -284,7 +284,7 @@ class Stock(Generic[R]):
             self.closing -= 1
             raise
         self.closing -= 1
-        self._events.tell("close", self.loop().time())
+        self.events.tell("close", self.loop().time())
         self._gone()
 
     def _plan_upkeep(self, at: float) -> None:

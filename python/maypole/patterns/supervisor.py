@@ -90,7 +90,7 @@ class Supervisor(Generic[T]):
         self._within = within
         self._failing = failures
         self.name = name if name is not None else getattr(fn, "__qualname__", None)
-        self._events = Listeners("supervisor", self.name, on_event)
+        self.events = Listeners("supervisor", self.name, on_event)
         self._restarts: deque[float] = deque()
         self._state: Literal["new", "running", "pausing", "ended", "gave up"] = "new"
         self._runs = self._failures = self._in_a_row = 0
@@ -103,7 +103,7 @@ class Supervisor(Generic[T]):
             began = time()
             self._runs += 1
             self._state = "running"
-            self._events.tell("start", began, run=self._runs)
+            self.events.tell("start", began, run=self._runs)
             error: Exception | None = None
             try:
                 result = await self._fn()
@@ -137,13 +137,13 @@ class Supervisor(Generic[T]):
             raise error
         if len(self._restarts) >= self._max_restarts:
             self._state = "gave up"
-            self._events.tell("give_up", now, error=error)
+            self.events.tell("give_up", now, error=error)
             raise TooManyRestarts(
                 f"{self.name}: would need restart {self._max_restarts + 1} within {self._within:g} s"
             ) from error
         self._restarts.append(now)
         pause = self._backoff.pause(self._in_a_row) if error is not None else 0.0
-        self._events.tell("restart", now, error=error, pause=pause)
+        self.events.tell("restart", now, error=error, pause=pause)
         self._state = "pausing"
         await asyncio.sleep(pause)
 

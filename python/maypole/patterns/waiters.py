@@ -13,6 +13,8 @@ from maypole.patterns.errors import QueueFull
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from maypole.patterns.events import Listeners
+
 T = TypeVar("T")
 
 
@@ -44,9 +46,32 @@ class Waiters(Generic[T]):
         """How many wait; one that was cancelled counts until its task has run."""
         return len(self._line)
 
-    async def wait(self, timeout: float | None = None) -> T:
-        """Stand in line until a value is handed over; `stand` and `handed` in one."""
-        return await self.handed(self.stand(), timeout)
+    async def wait(
+        self,
+        timeout: float | None = None,
+        events: Listeners | None = None,
+        *,
+        tag: object = None,
+        **detail: object,
+    ) -> T:
+        """Stand in line until a value is handed over; `stand` and `handed` in one.
+
+        Args:
+            timeout, tag: as there.
+            events: hears ``wait``, then ``grant`` or ``reject``, with this detail; a cancellation is neither.
+        """
+        if not events:
+            return await self.handed(self.stand(tag=tag), timeout)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        events.tell("wait", began, **detail)
+        try:
+            value = await self.handed(self.stand(tag=tag), timeout)
+        except (TimeoutError, QueueFull) as error:
+            events.tell("reject", loop.time(), waited=loop.time() - began, reason=repr(error), **detail)
+            raise
+        events.tell("grant", loop.time(), waited=loop.time() - began, **detail)
+        return value
 
     def stand(self, *, first: bool = False, tag: object = None) -> asyncio.Future[T]:
         """Take a place in line, which must be awaited with `handed` at once.
