@@ -22,7 +22,8 @@ import threading
 from time import clock_gettime, monotonic, pthread_getcpuclockid
 from typing import TYPE_CHECKING, Any
 
-from maypole.virtual.stops import code_rank, hang, innermost_user_frame
+from maypole.stacks import code_rank, innermost_user_frame
+from maypole.virtual.stops import hang
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

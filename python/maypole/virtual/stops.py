@@ -7,18 +7,17 @@ tasks cannot swallow it. Invariant: a stop carries every task that was pending w
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 import linecache
-import os
 import re
-import sysconfig
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from maypole.stacks import awaiting_frames, code_rank, innermost_user_frame, shown
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from types import CodeType, FrameType
+    from collections.abc import Iterable
+    from types import FrameType
 
 SHOWN_MAX = 8
 """How many tasks a message names; the exception carries all of them."""
@@ -111,7 +110,7 @@ def spin(loop: asyncio.AbstractEventLoop, turns: int = 20_000) -> Spin:
 def hang(loop: asyncio.AbstractEventLoop, frame: FrameType, waited: str) -> Hang:
     """Build the `Hang` of a loop whose turn did not end; `frame` is the user's innermost one."""
     task = asyncio.current_task(loop)
-    file, line = _shown(frame.f_code.co_filename), frame.f_lineno
+    file, line = shown(frame.f_code.co_filename), frame.f_lineno
     who = f"task {task.get_name()!r}" if task is not None else "a callback"
     message = (
         f"{waited} since the loop's last turn: {who} is stuck at {file}:{line} in {frame.f_code.co_qualname}"
@@ -133,41 +132,8 @@ def _parts(name: str) -> list[str]:
     return re.split(r"(\d+)", name)
 
 
-def innermost_user_frame(frames: Iterable[FrameType]) -> FrameType | None:
-    """Return the last frame that is the user's own; without one the last of a library; else None."""
-    best: FrameType | None = None
-    best_rank = 1
-    for frame in frames:
-        rank = code_rank(frame.f_code)
-        if rank >= best_rank:
-            best, best_rank = frame, rank
-    return best
-
-
-def code_rank(code: CodeType) -> int:
-    """Say whose code this is: 2 the user's, 1 an installed library's, 0 Python's or ours."""
-    file = code.co_filename
-    if file.startswith("<frozen"):
-        return 0
-    if not file.startswith("<"):
-        file = os.path.abspath(file)
-    if file.startswith(_LIBRARIES):
-        return 1
-    return 0 if file.startswith(_OURS) else 2
-
-
-def _folders(*names: str) -> tuple[str, ...]:
-    return tuple({os.path.abspath(sysconfig.get_path(name)) + os.sep for name in names})
-
-
-_LIBRARIES = _folders("purelib", "platlib")
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_ASYNCIO = os.path.dirname(os.path.dirname(os.path.abspath(asyncio.__file__))) + os.sep
-_OURS = (*_folders("stdlib", "platstdlib"), _PACKAGE, _ASYNCIO)
-
-
 def _task_wait(task: asyncio.Task[Any]) -> TaskWait:
-    frames = list(_awaiting(task.get_coro()))
+    frames = list(awaiting_frames(task.get_coro()))
     frame = innermost_user_frame(frames) or (frames[0] if frames else None)
     waiter = getattr(task, "_fut_waiter", None)
     if frame is None:
@@ -177,7 +143,7 @@ def _task_wait(task: asyncio.Task[Any]) -> TaskWait:
     file, line = frame.f_code.co_filename, frame.f_lineno
     return TaskWait(
         task=task.get_name(),
-        file=_shown(file),
+        file=shown(file),
         line=line,
         function=frame.f_code.co_qualname,
         source=linecache.getline(file, line).strip(),
@@ -194,46 +160,14 @@ def _waiter_name(waiter: object) -> str:
     return name if waiter is not None else ""
 
 
-# Awaitables that stand between two coroutines and hide the inner one from cr_await; the garbage collector
-# sees through them.
-_WRAPPERS = ("async_generator_asend", "async_generator_athrow", "coroutine_wrapper", "anext_awaitable")
-
-
-def _awaiting(awaitable: object) -> Iterator[FrameType]:
-    """Yield the frames of a suspended coroutine and of what it awaits, outermost first."""
-    while awaitable is not None:
-        frame: FrameType | None
-        if inspect.iscoroutine(awaitable):
-            frame, inner = awaitable.cr_frame, awaitable.cr_await
-        elif inspect.isgenerator(awaitable):
-            frame, inner = awaitable.gi_frame, awaitable.gi_yieldfrom
-        elif inspect.isasyncgen(awaitable):
-            frame, inner = awaitable.ag_frame, awaitable.ag_await
-        elif type(awaitable).__name__ in _WRAPPERS:
-            frame, inner = None, next(iter(gc.get_referents(awaitable)), None)
-        else:
-            return
-        if frame is not None:
-            yield frame
-        awaitable = inner
-
-
 def _ready_callback(loop: asyncio.AbstractEventLoop) -> str:
     for handle in getattr(loop, "_ready", ()):
         code = getattr(
             inspect.unwrap(getattr(handle, "_callback", None) or _ready_callback), "__code__", None
         )
         if code is not None and code_rank(code):
-            return f": {code.co_qualname} at {_shown(code.co_filename)}:{code.co_firstlineno}"
+            return f": {code.co_qualname} at {shown(code.co_filename)}:{code.co_firstlineno}"
     return ""
-
-
-def _shown(file: str) -> str:
-    """Shorten a file below the working folder to its relative path."""
-    if file.startswith("<"):
-        return file
-    here = os.getcwd() + os.sep
-    return file.removeprefix(here)
 
 
 def _with_list(message: str, tasks: list[TaskWait]) -> str:
