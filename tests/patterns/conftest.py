@@ -15,10 +15,15 @@ from maypole.testing.clock import LoopName
 T = TypeVar("T")
 Run = Callable[..., Any]
 
-REAL = [ASYNCIO, MAYPOLE]
-if importlib.util.find_spec("uvloop") is not None:
-    REAL.append(LoopKind("uvloop", "uvloop:new_event_loop"))
-    REAL[-1].new_loop().close()  # the first one opens a pipe for the whole process
+UVLOOP = LoopKind("uvloop", "uvloop:new_event_loop")
+NO_UVLOOP = importlib.util.find_spec("uvloop") is None
+if not NO_UVLOOP:
+    UVLOOP.new_loop().close()  # the first one opens a pipe for the whole process
+REAL = [
+    ASYNCIO,
+    MAYPOLE,
+    pytest.param(UVLOOP, marks=pytest.mark.skipif(NO_UVLOOP, reason="uvloop has no wheel for this Python")),
+]
 
 
 @pytest.fixture(params=["asyncio", "maypole"])
@@ -33,9 +38,15 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 @pytest.fixture(params=REAL, ids=lambda kind: f"{kind.name}-real")
-def run_real(request: pytest.FixtureRequest) -> Run:
+def real_loop(request: pytest.FixtureRequest) -> LoopKind:
+    """Every kind of loop there is, on the real clock."""
+    return cast("LoopKind", request.param)
+
+
+@pytest.fixture
+def run_real(real_loop: LoopKind) -> Run:
     """Run a coroutine in real time, on every loop there is; for tests that assert order and counts only."""
-    kind = cast("LoopKind", request.param)
+    kind = real_loop
 
     def on_this_loop(main: Coroutine[Any, Any, T]) -> T:
         with asyncio.Runner(loop_factory=kind.new_loop) as runner:

@@ -55,12 +55,18 @@ if TYPE_CHECKING:
     from maypole.patterns.errors import WorkerDied as WorkerDied
     from maypole.patterns.events import PatternEvent as PatternEvent
     from maypole.patterns.events import subscribe as subscribe
+    from maypole.patterns.hedge import Hedge as Hedge
+    from maypole.patterns.hedge import HedgeStats as HedgeStats
     from maypole.patterns.jobs import Job as Job
     from maypole.patterns.jobs import JobStats as JobStats
     from maypole.patterns.keyed import Keyed as Keyed
     from maypole.patterns.keyed import KeyedStats as KeyedStats
     from maypole.patterns.keyed_lock import KeyedLock as KeyedLock
     from maypole.patterns.keyed_lock import KeyedLockStats as KeyedLockStats
+    from maypole.patterns.latch import Latch as Latch
+    from maypole.patterns.latch import LatchStats as LatchStats
+    from maypole.patterns.latch import ValueEvent as ValueEvent
+    from maypole.patterns.latch import ValueEventStats as ValueEventStats
     from maypole.patterns.lease import Lease as Lease
     from maypole.patterns.lifespan import Lifespan as Lifespan
     from maypole.patterns.lifespan import LifespanStats as LifespanStats
@@ -96,6 +102,8 @@ if TYPE_CHECKING:
     from maypole.patterns.pool import PoolStats as PoolStats
     from maypole.patterns.processes import Processes as Processes
     from maypole.patterns.processes import ProcessesStats as ProcessesStats
+    from maypole.patterns.racing import first_success as first_success
+    from maypole.patterns.racing import race as race
     from maypole.patterns.rate_limit import RateLimit as RateLimit
     from maypole.patterns.rate_limit import RateLimitStats as RateLimitStats
     from maypole.patterns.redis_breaker import RedisBreaker as RedisBreaker
@@ -153,9 +161,11 @@ _HOMES = {
         "WorkerDied",
     ),
     "events": ("PatternEvent", "subscribe"),
+    "hedge": ("Hedge", "HedgeStats"),
     "jobs": ("Job", "JobStats"),
     "keyed": ("Keyed", "KeyedStats"),
     "keyed_lock": ("KeyedLock", "KeyedLockStats"),
+    "latch": ("Latch", "LatchStats", "ValueEvent", "ValueEventStats"),
     "lease": ("Lease",),
     "lifespan": ("Lifespan", "LifespanStats", "StepReport"),
     "load_shed": ("LoadShedder", "LoadShedderStats"),
@@ -169,6 +179,7 @@ _HOMES = {
     "policy": ("Policy",),
     "pool": ("Pool", "PoolStats"),
     "processes": ("Processes", "ProcessesStats"),
+    "racing": ("first_success", "race"),
     "rate_limit": ("RateLimit", "RateLimitStats"),
     "redis_breaker": ("RedisBreaker",),
     "redis_limit": ("RedisRateLimit", "RedisRateLimitStats"),
