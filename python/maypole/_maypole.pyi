@@ -65,6 +65,13 @@ def build_info() -> _BuildInfo:
         'epoll'
     """
 
+def _has_exact_timeouts() -> bool:
+    """Say whether the kernel has `epoll_pwait2`, with timeouts in nanoseconds; else they are milliseconds.
+
+    Raises:
+        OSError: when no descriptors are left.
+    """
+
 def _getaddrinfo_now(
     host: object, port: object, family: object, type: object, proto: object, flags: object, /
 ) -> Any:

@@ -15,6 +15,7 @@ fn maypole_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     flow::register(module)?;
     module.add_function(wrap_pyfunction!(pending_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
+    module.add_function(wrap_pyfunction!(has_exact_timeouts, module)?)?;
     // PyO3 lists only what it added itself; a list without the types above would be wrong, so there is none.
     module.delattr(intern!(module.py(), "__all__"))
 }
@@ -79,4 +80,13 @@ fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
     )?;
     Ok(info)
+}
+
+/// Says whether the kernel has `epoll_pwait2`, whose timeouts are nanoseconds; without it they are milliseconds.
+///
+/// Raises `OSError` when no descriptors are left.
+#[pyfunction]
+#[pyo3(name = "_has_exact_timeouts")]
+fn has_exact_timeouts() -> PyResult<bool> {
+    Ok(maypole_sys::Poller::has_exact_timeouts()?)
 }

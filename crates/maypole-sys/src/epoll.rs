@@ -304,6 +304,23 @@ impl Poller {
         self.wait_ms(events, timeout)
     }
 
+    /// Whether timeouts are kept to the nanosecond here; see [`Poller::wait`]. It asks the kernel.
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// println!("{}", if maypole_sys::Poller::has_exact_timeouts()? { "epoll_pwait2" } else { "epoll_wait" });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn has_exact_timeouts() -> io::Result<bool> {
+        Self::new()?.wait(&mut Events::new(), Timeout::Now)?;
+        Ok(!WITHOUT_PWAIT2.load(Ordering::Relaxed))
+    }
+
     fn wait_ns(&self, events: &mut Events, timeout: Timeout) -> io::Result<usize> {
         let timespec = match timeout {
             Timeout::Forever => None,

@@ -9,7 +9,7 @@ import argparse
 import sys
 
 import maypole
-from maypole.cli import info, run
+from maypole.cli import doctor, info, run
 
 __all__ = ["main"]
 
@@ -23,7 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="maypole", description="asyncio, written in Rust.")
     parser.add_argument("--version", action="version", version=f"maypole {maypole.__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in (run, info):
+    for verb in (run, info, doctor):
         verb.add_to(verbs)
     # What follows the program's name is the program's own, whatever it looks like.
     ours, target = run.split_target(sys.argv[1:])
