@@ -115,6 +115,7 @@ class TLSMixin(MixedInto):
             transport.close()
             made.cancel()
             resumed.cancel()
+            del waiter  # its exception's traceback holds this frame: a cycle otherwise
             raise
         app_transport: asyncio.Transport | None = ssl_protocol._app_transport
         return app_transport
