@@ -19,10 +19,13 @@ UVLOOP = LoopKind("uvloop", "uvloop:new_event_loop")
 NO_UVLOOP = importlib.util.find_spec("uvloop") is None
 if not NO_UVLOOP:
     UVLOOP.new_loop().close()  # the first one opens a pipe for the whole process
+WITH_UVLOOP = pytest.param(
+    UVLOOP, id="uvloop", marks=pytest.mark.skipif(NO_UVLOOP, reason="uvloop is not installed for this Python")
+)
 REAL = [
-    ASYNCIO,
-    MAYPOLE,
-    pytest.param(UVLOOP, marks=pytest.mark.skipif(NO_UVLOOP, reason="uvloop has no wheel for this Python")),
+    pytest.param(ASYNCIO, id="asyncio-real"),
+    pytest.param(MAYPOLE, id="maypole-real"),
+    pytest.param(UVLOOP, id="uvloop-real", marks=WITH_UVLOOP.marks),
 ]
 
 
@@ -37,7 +40,7 @@ def run(request: pytest.FixtureRequest) -> Run:
     return on_this_loop
 
 
-@pytest.fixture(params=REAL, ids=lambda kind: f"{kind.name}-real")
+@pytest.fixture(params=REAL)
 def real_loop(request: pytest.FixtureRequest) -> LoopKind:
     """Every kind of loop there is, on the real clock."""
     return cast("LoopKind", request.param)

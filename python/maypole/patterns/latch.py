@@ -44,6 +44,7 @@ class Latch:
     Raises:
         ValueError: the count is negative.
 
+    >>> import asyncio
     >>> async def main():
     ...     ready = Latch(2)
     ...     asyncio.get_running_loop().call_later(0.01, ready.count_down, 2)
@@ -146,6 +147,7 @@ class ValueEvent(Generic[T]):
     Who waits when it is set gets that value, also if it is cleared or set again before the task runs; so
     unlike with a future and a flag nothing is missed. Use a channel where every value counts.
 
+    >>> import asyncio
     >>> async def main():
     ...     leader = ValueEvent()
     ...     asyncio.get_running_loop().call_later(0.01, leader.set, "node 3")
