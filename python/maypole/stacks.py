@@ -10,6 +10,7 @@ import functools
 import gc
 import inspect
 import os
+import re
 import sysconfig
 from typing import TYPE_CHECKING
 
@@ -95,3 +96,17 @@ def shown(file: str) -> str:
     except OSError:  # the folder was removed
         return file
     return file.removeprefix(here)
+
+
+def shortest(file: str) -> str:
+    """Shorten a file as `shown` does, and those of Python and of libraries to what follows their folder."""
+    for folder in (*_LIBRARIES, *_OURS):
+        if file.startswith(folder) and folder != _PACKAGE:
+            return file.removeprefix(folder)
+    return shown(file)
+
+
+def in_order_of_numbers(name: str) -> list[str | int]:
+    """Return a key by which Task-2 comes before Task-10."""
+    # Text and numbers alternate, beginning with text: two names always compare part by part.
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]

@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import linecache
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from maypole.stacks import awaiting_frames, code_rank, innermost_user_frame, shown
+from maypole.stacks import awaiting_frames, code_rank, in_order_of_numbers, innermost_user_frame, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,14 +121,7 @@ def hang(loop: asyncio.AbstractEventLoop, frame: FrameType, waited: str) -> Hang
 def pending_tasks(loop: asyncio.AbstractEventLoop) -> list[TaskWait]:
     """Return where each task of the loop that is not done waits, in the order of the tasks' names."""
     waits = [_task_wait(task) for task in asyncio.all_tasks(loop)]
-    return sorted(
-        waits, key=lambda wait: [int(part) if part.isdigit() else part for part in _parts(wait.task)]
-    )
-
-
-def _parts(name: str) -> list[str]:
-    # Text and numbers alternate, beginning with text: two names always compare part by part.
-    return re.split(r"(\d+)", name)
+    return sorted(waits, key=lambda wait: in_order_of_numbers(wait.task))
 
 
 def _task_wait(task: asyncio.Task[Any]) -> TaskWait:
