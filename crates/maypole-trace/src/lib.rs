@@ -7,22 +7,30 @@
 //! | module | owns |
 //! | --- | --- |
 //! | [`event`] | one event, 40 bytes, and its words |
+//! | [`record`] | an event, told again |
 //! | [`ring`] | the newest events, up to a number |
 //! | [`texts`] | names and messages, each kept once |
 //! | [`sites`] | places in the code, each kept once |
 //! | [`histogram`] | how long, how many: always on, fixed memory |
+//! | [`document`] | the trace format: made from a recording, written, read |
 #![forbid(unsafe_code)]
 
+pub mod document;
 pub mod event;
 pub mod histogram;
+pub mod record;
 pub mod ring;
 pub mod sites;
 pub mod texts;
 pub mod words;
 
-pub use event::{Event, Record};
+pub use document::build::{LiveTask, Recording, Waiting};
+pub use document::refusal::Refusal;
+pub use document::{Document, Index};
+pub use event::Event;
 pub use histogram::Histogram;
+pub use record::Record;
 pub use ring::Ring;
 pub use sites::{SiteId, Sites, Stacks};
 pub use texts::{TextId, Texts};
-pub use words::{Ended, Kind, WaitKind, Waker};
+pub use words::{Ended, Kind, Outcome, WaitKind, Waker};

@@ -2,6 +2,10 @@
 //!
 //! Each has the text of the trace format (`name`), and a number that fits into an event (`as u8` and `from_u8`).
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $word:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -29,6 +33,12 @@ macro_rules! words {
             #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|word| word.name() == name)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
             }
         }
     };
@@ -155,6 +165,46 @@ words! {
     }
 }
 
+words! {
+    /// How a task stands at the end of the recording.
+    ///
+    /// ```
+    /// use maypole_trace::{Ended, Outcome};
+    ///
+    /// assert_eq!(Outcome::from(Ended::Returned), Outcome::Returned);
+    /// ```
+    Outcome {
+        /// It gave a value.
+        Returned = "returned",
+        /// It ended with an exception.
+        Raised = "raised",
+        /// It was cancelled.
+        Cancelled = "cancelled",
+        /// It lives.
+        Pending = "pending",
+    }
+}
+
+impl From<Ended> for Outcome {
+    fn from(how: Ended) -> Self {
+        match how {
+            Ended::Returned => Self::Returned,
+            Ended::Raised => Self::Raised,
+            Ended::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+#[allow(
+    clippy::derivable_impls,
+    reason = "the macro cannot mark one word as the default"
+)]
+impl Default for Outcome {
+    fn default() -> Self {
+        Self::Pending
+    }
+}
+
 #[allow(
     clippy::derivable_impls,
     reason = "the macro cannot mark one word as the default"
@@ -174,3 +224,17 @@ impl Default for WaitKind {
         Self::Unknown
     }
 }
+
+/// A word that a later writer added is not known here: that is no reason to refuse its document.
+macro_rules! read_unknown_words {
+    ($($name:ident),+) => { $(
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = Cow::<'de, str>::deserialize(deserializer)?;
+                Ok(Self::from_name(&word).unwrap_or_default())
+            }
+        }
+    )+ };
+}
+
+read_unknown_words!(Waker, WaitKind, Outcome);

@@ -1,7 +1,10 @@
 //! What a recording promises, held against random events.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod building;
 mod event;
 mod histogram;
+mod reading;
+mod recorded;
 mod ring;
 mod texts;
