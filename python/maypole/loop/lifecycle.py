@@ -6,6 +6,7 @@ import sys
 import threading
 
 from maypole import versions
+from maypole.attendants import attend
 from maypole.loop.inherited import MixedInto
 from maypole.loop.signals import SignalWakeup
 
@@ -24,6 +25,7 @@ class LifecycleMixin(MixedInto):
         """
         self._check_closed()
         self._check_running()
+        attend(self)
         self._set_coroutine_origin_tracking(self._debug)
         old_hooks = sys.get_asyncgen_hooks()
         try:

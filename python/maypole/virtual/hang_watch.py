@@ -22,6 +22,7 @@ import threading
 from time import clock_gettime, monotonic, pthread_getcpuclockid
 from typing import TYPE_CHECKING, Any
 
+from maypole.attendants import AttendantThread
 from maypole.stacks import code_rank, innermost_user_frame
 from maypole.virtual.stops import hang
 
@@ -70,14 +71,14 @@ class HangWatch:
         self._hang: Hang | None = None
         self._stuck_task: asyncio.Task[Any] | None = None
         self._over = threading.Event()
-        self._watcher: WatchThread | None = None
+        self._watcher: AttendantThread | None = None
         self._previous: Any = None
 
     def __enter__(self) -> HangWatch:
         """Start the watch, if this is the main thread."""
         if threading.current_thread() is threading.main_thread():
             self._previous = signal.signal(SIGNAL, self._interrupt)
-            self._watcher = WatchThread(target=self._look_again_and_again, daemon=True)
+            self._watcher = AttendantThread(target=self._look_again_and_again, daemon=True)
             self._watcher.start()
         return self
 
@@ -131,10 +132,6 @@ class HangWatch:
         # A task keeps the error as its result and nobody may await it: the run ends in any case.
         self._loop.stop()
         raise self._hang
-
-
-class WatchThread(threading.Thread):
-    """The thread that looks. It never calls the loop, so the virtual clock need not wait for it."""
 
 
 def _frames_inside_run(frame: FrameType | None) -> Iterator[FrameType]:

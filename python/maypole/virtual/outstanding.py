@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import thread as pool_threads
 from typing import TYPE_CHECKING, Any
 
-from maypole.virtual.hang_watch import WatchThread
+from maypole.attendants import AttendantThread
 
 if TYPE_CHECKING:
     import asyncio
@@ -105,7 +105,7 @@ def _is_idle(thread: threading.Thread) -> bool:
     pending = getattr(thread, "pending_work_items", None)  # the thread that serves a process pool
     if pending is not None:
         return not pending
-    return thread.name == "QueueFeederThread" or isinstance(thread, (WatchThread, threading._DummyThread))
+    return thread.name == "QueueFeederThread" or isinstance(thread, (AttendantThread, threading._DummyThread))
 
 
 _POOL_WORKER: Callable[..., object] = pool_threads._worker
