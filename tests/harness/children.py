@@ -9,10 +9,12 @@ import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.kinds import LoopKind
 
 TIMEOUT_S = 30
+TESTS = Path(__file__).resolve().parent.parent
 
 PRELUDE = """
 import asyncio, os, signal, sys
@@ -73,3 +75,28 @@ def run_script(kind: LoopKind, body: str, *, send: signal.Signals | None = None,
             child.kill()
             child.communicate()
     return Finished(child.returncode, first + out, err)
+
+
+def run_module(name: str, *arguments: object, timeout_s: float = TIMEOUT_S, **env: str) -> Finished:
+    """Run a module of the tests, ``torture.interrupts`` for one, in a process of its own."""
+    child = start_module(name, *arguments, **env)
+    try:
+        out, err = child.communicate(timeout=timeout_s)
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.communicate()
+    return Finished(child.returncode, out, err)
+
+
+def start_module(name: str, *arguments: object, **env: str) -> subprocess.Popen[str]:
+    """Start a module of the tests; the caller waits for it. A crash prints where each thread was."""
+    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")]))
+    return subprocess.Popen(
+        [sys.executable, "-P", "-X", "faulthandler", "-m", name, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **env, "PYTHONPATH": path},
+    )

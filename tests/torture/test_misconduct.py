@@ -1,0 +1,77 @@
+"""Whatever user code does wherever a loop calls it, the process lives and asyncio's error arrives."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from functools import cache
+
+import pytest
+from harness.children import start_module
+from harness.kinds import ASYNCIO, MAYPOLE
+from torture.misconduct import MISCONDUCTS
+from torture.protocol_places import PLACES
+
+TIMEOUT_S = 50
+
+SHOWN_ANYWAY = "asyncio lets what `__repr__` raises end the loop; maypole reports the callback without it"
+CLOSED_TWICE = "asyncio's transport loses its connection twice when it is closed in a flow-control method"
+IN_A_TASK = "asyncio accepts in a task, whose exception is then reported as never retrieved as well"
+CANCELLED = "asyncio's handle of the reader is cancelled by then and has lost its name"
+DIFFERENT = {
+    ("repr_of_callback", "raises"): SHOWN_ANYWAY,
+    ("repr_of_callback", "raises_stop_iteration"): SHOWN_ANYWAY,
+    ("repr_of_callback", "closes_and_raises"): SHOWN_ANYWAY,
+    ("repr_of_callback", "closes_the_loop"): SHOWN_ANYWAY,
+    ("repr_of_callback", "reenters"): SHOWN_ANYWAY,
+    ("protocol_pause_writing", "closes"): CLOSED_TWICE,
+    ("protocol_pause_writing", "closes_and_raises"): CLOSED_TWICE,
+    ("protocol_resume_writing", "closes"): CLOSED_TWICE,
+    ("protocol_resume_writing", "aborts"): CLOSED_TWICE,
+    ("protocol_resume_writing", "closes_and_raises"): CLOSED_TWICE,
+    ("server_factory", "interrupts"): IN_A_TASK,
+    ("server_factory", "exits"): IN_A_TASK,
+    ("datagram_datagram_received", "closes_and_raises"): CANCELLED,
+    ("datagram_error_received", "closes_and_raises"): CANCELLED,
+}
+
+Outcomes = dict[tuple[str, str], dict[str, list[str]]]
+
+
+@cache
+def outcomes() -> tuple[Outcomes, Outcomes]:
+    """What came of every pair on asyncio and on maypole."""
+    children = [start_module("torture.misconduct_in_places", kind.spec) for kind in (ASYNCIO, MAYPOLE)]
+    asyncio_own, maypole_own = [read(child) for child in children]
+    return asyncio_own, maypole_own
+
+
+def read(child: subprocess.Popen[str]) -> Outcomes:
+    """The outcomes that a child has printed; one that died has printed where."""
+    try:
+        out, err = child.communicate(timeout=TIMEOUT_S)
+    finally:
+        child.kill()
+        child.communicate()
+    last = out.rpartition("\n")[2]
+    assert child.returncode == 0, f"exit code {child.returncode} in {last}\n{err[-3000:]}"
+    found = {}
+    for line in out.splitlines():
+        pair, _, outcome = line.partition("\t")
+        place, kind = json.loads(pair)
+        found[place, kind] = json.loads(outcome)
+    return found
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_misconduct_ends_as_on_asyncio(place: str) -> None:
+    expected, found = outcomes()
+    for kind in MISCONDUCTS:
+        assert found[place, kind]["seen"][-1] == "alive", (kind, found[place, kind])
+        if (place, kind) not in DIFFERENT:
+            assert (kind, found[place, kind]) == (kind, expected[place, kind])
+
+
+def test_every_difference_from_asyncio_is_still_one() -> None:
+    expected, found = outcomes()
+    assert [pair for pair in DIFFERENT if found[pair] == expected[pair]] == []
