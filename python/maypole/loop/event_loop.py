@@ -48,7 +48,13 @@ class EventLoop(
     """
 
     def __init__(self, clock: Clock = "monotonic", task_impl: TaskImpl = "native") -> None:
-        InheritedLoop.__init__(self, cast("Any", NativeSelector(self)))
+        try:
+            InheritedLoop.__init__(self, cast("Any", NativeSelector(self)))
+        except BaseException:
+            # Without descriptors for its wake-up it is no loop: its destructor has nothing to close.
+            self._closed = True
+            self._close_native()
+            raise
         self._init_children()
         self._init_virtual_time()
         if type(self).call_soon is not EventLoop.call_soon:
