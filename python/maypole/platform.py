@@ -17,5 +17,10 @@ def check() -> None:
             "maypole needs CPython 3.11 or newer, "
             f"this is {platform.python_implementation()} {platform.python_version()}"
         )
+    if "t" in getattr(sys, "abiflags", ""):
+        raise ImportError(
+            "maypole needs the interpreter lock, "
+            f"this is a free-threaded build of Python {platform.python_version()}"
+        )
     if not sys.platform.startswith("linux"):
         raise ImportError(f"maypole runs on Linux (it waits with epoll), this is {platform.system()}")

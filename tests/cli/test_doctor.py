@@ -156,10 +156,6 @@ def test_a_small_backlog_and_one_that_cannot_be_read_are_notes(tmp_path: Path) -
     assert machine.backlog(setting).state == "ok"
 
 
-def test_a_python_without_its_lock_fails() -> None:
-    assert machine.interpreter_lock(False).state == "failed"
-
-
 def test_a_kernel_without_pidfds_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(pid: int) -> int:
         raise OSError(38, os.strerror(38))

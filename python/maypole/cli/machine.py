@@ -14,7 +14,7 @@ from maypole import _maypole
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-State = Literal["ok", "note", "failed"]
+State = Literal["ok", "note"]
 
 CONNECTIONS = 10_000
 DESCRIPTORS = CONNECTIONS + 240
@@ -32,7 +32,6 @@ class Finding(NamedTuple):
 def findings() -> Iterator[Finding]:
     """Look at all of it."""
     yield python()
-    yield interpreter_lock(getattr(sys, "_is_gil_enabled", lambda: True)())
     yield build(_maypole.build_info()["profile"])
     yield kernel(_maypole._has_exact_timeouts())
     yield children()
@@ -43,21 +42,9 @@ def findings() -> Iterator[Finding]:
 
 
 def python() -> Finding:
-    """The interpreter; one that is too old or no CPython has not come this far."""
-    return Finding("ok", "Python", f"{platform.python_implementation()} {platform.python_version()}")
-
-
-def interpreter_lock(enabled: bool) -> Finding:
-    """The lock that the loop relies on.
-
-    >>> interpreter_lock(True).text
-    'on'
-    """
-    if enabled:
-        return Finding("ok", "interpreter lock", "on")
-    return Finding(
-        "failed", "interpreter lock", "off: maypole relies on it; run without PYTHON_GIL=0 and -X gil=0"
-    )
+    """The interpreter; one that is too old, free-threaded or no CPython has not come this far."""
+    name = f"{platform.python_implementation()} {platform.python_version()}"
+    return Finding("ok", "Python", f"{name}, with the interpreter lock")
 
 
 def build(profile: str) -> Finding:
