@@ -12,13 +12,10 @@ use crate::words::{Ended, Kind, WaitKind, Waker};
 /// One thing that happened. Ticks are the caller's own unit.
 ///
 /// ```
-/// use maypole_trace::{Event, Record, SiteId, WaitKind};
+/// use maypole_trace::{Event, Record};
 ///
-/// let event = Event::wait(1_000, 7, WaitKind::Sleep, SiteId(3), 0);
-/// assert_eq!(
-///     event.read(),
-///     Some(Record::Wait { at: 1_000, task: 7, kind: WaitKind::Sleep, site: SiteId(3), on_task: 0 })
-/// );
+/// let event = Event::poll(1_000, 1_500, 3, true);
+/// assert_eq!(event.read(), Some(Record::Poll { begin: 1_000, end: 1_500, events: 3, blocking: true }));
 /// assert!(size_of::<Event>() <= 40);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,6 +107,16 @@ impl Event {
             other: site.0,
             detail: kind as u8,
             ..Self::new(Kind::Wait, at)
+        }
+    }
+
+    /// The same wait, which is in a call named `operation`: of a queue, `put` or `get`.
+    #[inline]
+    #[must_use]
+    pub const fn calling(self, operation: TextId) -> Self {
+        Self {
+            b: operation.0.wrapping_add(1) as u64,
+            ..self
         }
     }
 

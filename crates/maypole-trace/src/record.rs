@@ -46,6 +46,7 @@ pub enum Record {
         kind: WaitKind,
         site: SiteId,
         on_task: u32,
+        operation: TextId,
     },
     /// [`Event::ended`].
     Ended {
@@ -168,6 +169,7 @@ impl Event {
                     kind,
                     site: SiteId(other),
                     on_task: a as u32,
+                    operation: TextId((b as u32).wrapping_sub(1)),
                 }
             }
             Kind::TaskEnded => {

@@ -136,14 +136,17 @@ impl<'a, F: Fn(u64) -> u64> Draft<'a, F> {
                 kind,
                 site,
                 on_task,
+                operation,
             } if self.known(task) != 0 => {
                 let (begin_ns, site, on_task) = (self.until(at), self.site(site), self.known(on_task));
+                let operation = self.text(operation);
                 self.document.waits.push(Wait {
                     task,
                     begin_ns,
                     kind,
                     site,
                     on_task,
+                    operation,
                 });
             }
             Record::Cancel { at, task, by } if self.known(task) != 0 => {

@@ -143,6 +143,8 @@ group! {
         site: Index,
         /// The task waited for, or 0.
         on_task: u32,
+        /// A text: the call that waits, for a queue `put` or `get`.
+        operation: Index,
     }
 }
 
@@ -311,6 +313,15 @@ impl Task {
             ended_ns: -1,
             outcome: Outcome::Pending,
             error: NONE,
+        }
+    }
+}
+
+impl Waits {
+    /// Makes up for what writers before `operation` did not write.
+    pub(super) fn complete(&mut self) {
+        if self.operation.is_empty() {
+            self.operation = vec![NONE; self.len()];
         }
     }
 }

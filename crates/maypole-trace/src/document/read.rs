@@ -34,7 +34,8 @@ impl Document {
         if head.version.as_ref().and_then(Value::as_u64) != Some(VERSION) {
             return Err(Refusal::OtherVersion(head.version.as_ref().map(said)));
         }
-        let document: Self = serde_json::from_slice(json).map_err(|error| refuse(json, &error))?;
+        let mut document: Self = serde_json::from_slice(json).map_err(|error| refuse(json, &error))?;
+        document.waits.complete();
         document.check().map_err(Refusal::Broken)?;
         Ok(document)
     }
@@ -77,6 +78,11 @@ impl Document {
             "tasks.created_at",
             sites,
             self.tasks.rows().map(|row| row.created_at),
+        )?;
+        in_range(
+            "waits.operation",
+            strings,
+            self.waits.rows().map(|row| row.operation),
         )?;
         in_range("waits.site", sites, self.waits.rows().map(|row| row.site))?;
         in_range(

@@ -40,6 +40,18 @@ fn every_kind_is_read_as_it_was_told() {
                 kind: WaitKind::Task,
                 site,
                 on_task: u32::MAX,
+                operation: TextId::NONE,
+            },
+        ),
+        (
+            Event::wait(3, 5, WaitKind::Queue, site, 0).calling(text),
+            Record::Wait {
+                at: 3,
+                task: 5,
+                kind: WaitKind::Queue,
+                site,
+                on_task: 0,
+                operation: text,
             },
         ),
         (
