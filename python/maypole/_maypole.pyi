@@ -265,6 +265,71 @@ class Loop:
             RuntimeError: if the clock is not virtual.
         """
 
+    def _metrics(self) -> dict[str, Any]:
+        """Return the counters and histograms of the loop, which are always on; times in nanoseconds."""
+
+    def _running_since(self) -> tuple[int, int, Task[Any] | None, int]:
+        """Return what runs, for another thread: turn, how long its batch and its item run (ns, 0 if unknown), and the task.
+
+        Task and item are known only while items are stamped.
+        """
+
+    def _watch_items(self, on: bool, /) -> None:
+        """Stamp the beginning of each item from now on, or stop that."""
+
+    def _set_instrument(self, name: str, function: Callable[..., object] | None, /) -> None:
+        """Set the hook of that name, or remove it with None.
+
+        Raises:
+            ValueError: if no hook is called so.
+        """
+
+    @property
+    def _trace_is_on(self) -> bool:
+        """Whether the loop is being recorded."""
+
+    def _trace_begin(self, capacity: int, /) -> None:
+        """Begin to record at most ``capacity`` events; older ones make room for newer.
+
+        Raises:
+            RuntimeError: if the loop is being recorded.
+            ValueError: if there is no room for one event.
+        """
+
+    def _trace_end(self) -> bytes:
+        """Stop recording and return the document of the trace format, with an empty ``program``.
+
+        Raises:
+            RuntimeError: if the loop is not being recorded.
+        """
+
+    def _trace_now(self) -> int:
+        """Return the nanoseconds since the recording began.
+
+        Raises:
+            RuntimeError: if the loop is not being recorded.
+        """
+
+    def _trace_note(
+        self,
+        group: str,
+        begin_ns: int,
+        end_ns: int,
+        text: str,
+        number: int,
+        stack: Iterable[tuple[str, int, str]] | None,
+        /,
+    ) -> None:
+        """Write an event that the Python half saw; without a recording it does nothing.
+
+        Args:
+            group: "gc" (number: the generation), "executor" (begin_ns: handed in, number: begun), "stalls" (text: its kind)
+                or "marks" (at begin_ns; text: the source, a zero character, the text).
+
+        Raises:
+            ValueError: for another group.
+        """
+
     @property
     def _clock(self) -> Literal["monotonic", "virtual"]:
         """The kind of clock."""

@@ -26,6 +26,7 @@ use std::collections::VecDeque;
 pub struct ReadyQueue<T> {
     queue: VecDeque<T>,
     batch_left: usize,
+    taken: u64,
 }
 
 impl<T> Default for ReadyQueue<T> {
@@ -45,6 +46,7 @@ impl<T> ReadyQueue<T> {
         Self {
             queue: VecDeque::new(),
             batch_left: 0,
+            taken: 0,
         }
     }
 
@@ -85,7 +87,25 @@ impl<T> ReadyQueue<T> {
     #[inline]
     pub fn take(&mut self) -> Option<T> {
         self.batch_left = self.batch_left.checked_sub(1)?;
+        self.taken = self.taken.wrapping_add(1);
         self.queue.pop_front()
+    }
+
+    /// How many items were taken since the queue was made. The item pushed last is the one numbered
+    /// `taken() + len()`, which is how an observer follows single items through the queue.
+    ///
+    /// ```
+    /// let mut ready = maypole_core::ReadyQueue::new();
+    /// ready.push("a");
+    /// let place = ready.taken() + ready.len() as u64;
+    /// ready.begin_batch();
+    /// ready.take();
+    /// assert_eq!(ready.taken(), place);
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// How many items are queued, in the batch or behind it.

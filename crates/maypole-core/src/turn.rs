@@ -238,14 +238,29 @@ impl<T> Turn<T> {
     /// assert_eq!(turn.take(), Some("first"));
     /// ```
     pub fn begin(&mut self, now_ns: u64) -> usize {
+        self.begin_noting(now_ns, |_| ())
+    }
+
+    /// As [`Turn::begin`], and tells `fired` the deadline of each timer that is due.
+    ///
+    /// ```
+    /// let mut turn = maypole_core::Turn::new();
+    /// turn.schedule(10, "timer");
+    /// let mut lateness_ns = 0;
+    /// turn.begin_noting(30, |deadline_ns| lateness_ns = 30 - deadline_ns);
+    /// assert_eq!(lateness_ns, 20);
+    /// ```
+    #[inline]
+    pub fn begin_noting(&mut self, now_ns: u64, mut fired: impl FnMut(u64)) -> usize {
         if !std::mem::take(&mut self.polled_now) {
             self.skips = self.skips.saturating_add(1);
         }
         let queued = self.ready.len();
         if self.ties.is_some() {
-            self.push_due_permuted(now_ns);
+            self.push_due_permuted(now_ns, &mut fired);
         }
-        while let Some((_, item)) = self.timers.pop_due(now_ns) {
+        while let Some((deadline_ns, item)) = self.timers.pop_due(now_ns) {
+            fired(deadline_ns);
             self.ready.push(item);
         }
         if self.ready.len() > queued {
@@ -301,6 +316,21 @@ impl<T> Turn<T> {
     #[inline]
     pub fn take(&mut self) -> Option<T> {
         self.ready.take()
+    }
+
+    /// How many items were taken since the turn was made; see [`ReadyQueue::taken`].
+    ///
+    /// ```
+    /// let mut turn = maypole_core::Turn::new();
+    /// turn.enqueue("callback");
+    /// turn.begin(0);
+    /// turn.take();
+    /// assert_eq!(turn.taken(), 1);
+    /// ```
+    #[inline]
+    #[must_use]
+    pub const fn taken(&self) -> u64 {
+        self.ready.taken()
     }
 
     /// How many items are ready, in the batch or behind it.
@@ -365,12 +395,13 @@ impl<T> Turn<T> {
     }
 
     #[cold]
-    fn push_due_permuted(&mut self, now_ns: u64) {
+    fn push_due_permuted(&mut self, now_ns: u64, fired: &mut impl FnMut(u64)) {
         let mut due: Vec<_> = std::iter::from_fn(|| self.timers.pop_due(now_ns)).collect();
         if let Some(ties) = &mut self.ties {
             ties.permute(&mut due, |(deadline_ns, _)| *deadline_ns);
         }
-        for (_, item) in due {
+        for (deadline_ns, item) in due {
+            fired(deadline_ns);
             self.ready.push(item);
         }
     }

@@ -33,6 +33,8 @@ pub(crate) struct Asyncio {
     pub(crate) is_coroutine: Owned,
     /// `asyncio.BaseEventLoop.create_task`: for factories, debug mode and keywords that this code does not know.
     pub(crate) create_task: Owned,
+    /// The folders of asyncio and of maypole: code elsewhere is the program's own.
+    own_folders: [String; 2],
     /// The fields of a handle.
     pub(crate) handle_slots: HandleSlots,
     /// The fields that a timer handle adds.
@@ -96,10 +98,28 @@ pub(crate) fn init() -> Result<()> {
         is_coroutine: import_from("asyncio.coroutines", "iscoroutine")?,
         create_task: import_from("asyncio.base_events", "BaseEventLoop")?
             .get_attr(&*call::text("create_task")?)?,
+        own_folders: [folder_of("asyncio")?, folder_of("maypole")?],
         handle_slots,
         timer_slots,
     });
     Ok(())
+}
+
+/// The folder of a package, with a separator behind it.
+fn folder_of(package: &str) -> Result<String> {
+    let file = import(package)?.get_attr(&crate::capi::names::get().dunder_file)?;
+    let file = call::text_of(&file)?;
+    Ok(file
+        .rfind('/')
+        .map_or_else(String::new, |end| file[..=end].to_owned()))
+}
+
+impl Asyncio {
+    /// Whether code of this file is the program's own, or a library's: not of asyncio, of maypole or of the interpreter's start.
+    pub(crate) fn is_users_file(&self, file: &str) -> bool {
+        let is_own = |folder: &String| !folder.is_empty() && file.starts_with(folder.as_str());
+        !file.starts_with("<frozen") && !self.own_folders.iter().any(is_own)
+    }
 }
 
 /// `asyncio.get_event_loop()`: the running loop, or the policy's where asyncio still asks it.

@@ -262,6 +262,12 @@ pub(crate) fn is_cancelled(handle: &Obj) -> bool {
     unsafe { asyncio::get().handle_slots.cancelled.peek(handle) }.is_some_and(Obj::is_true)
 }
 
+/// What a handle, native or asyncio's own, will call.
+pub(crate) fn callback_of(handle: &Obj) -> Option<Owned> {
+    // SAFETY: the caller passes a handle.
+    unsafe { asyncio::get().handle_slots.callback.get(handle) }
+}
+
 /// Runs the callback of a handle, native or asyncio's own, inside its context.
 ///
 /// # Errors

@@ -15,6 +15,7 @@ mod flow;
 mod future;
 mod handle;
 mod module;
+mod observer;
 mod resolver;
 mod task;
 mod thread_safe_handle;

@@ -157,6 +157,28 @@ impl StampClock {
         }
     }
 
+    /// Converts nanoseconds of CLOCK_MONOTONIC to ticks, the way back from [`StampClock::to_ns`].
+    ///
+    /// # Examples
+    /// ```
+    /// let clock = maypole_sys::StampClock::new();
+    /// let ns = clock.to_ns(clock.now());
+    /// assert!(clock.to_ns(clock.to_ticks(ns)).abs_diff(ns) < 1_000);
+    /// ```
+    #[must_use]
+    pub fn to_ticks(&self, ns: u64) -> u64 {
+        let scale = &self.scale;
+        if ns >= scale.anchor_ns {
+            scale
+                .anchor_ticks
+                .saturating_add(scale.length_ticks(ns - scale.anchor_ns))
+        } else {
+            scale
+                .anchor_ticks
+                .saturating_sub(scale.length_ticks(scale.anchor_ns - ns))
+        }
+    }
+
     /// Measures the rate again over the whole time since the process-wide anchor; call it before a long trace is
     /// written, where the error of the first 2 ms (some parts in 100,000) would show.
     ///
@@ -201,6 +223,13 @@ impl Scale {
     fn length_ns(&self, ticks: u64) -> u64 {
         let length = (u128::from(ticks) * u128::from(self.ns_per_tick)) >> FRACTION_BITS;
         u64::try_from(length).unwrap_or(u64::MAX)
+    }
+
+    fn length_ticks(&self, length_ns: u64) -> u64 {
+        (u128::from(length_ns) << FRACTION_BITS)
+            .checked_div(u128::from(self.ns_per_tick))
+            .and_then(|ticks| u64::try_from(ticks).ok())
+            .unwrap_or(u64::MAX)
     }
 }
 
@@ -328,6 +357,8 @@ mod tests {
         assert_eq!(clock.to_ns(800), 400);
         assert_eq!(clock.to_ns(1_200), 600);
         assert_eq!(clock.to_ns(0), 0);
+        assert_eq!(clock.to_ticks(400), 800);
+        assert_eq!(clock.to_ticks(600), 1_200);
     }
 
     #[test]

@@ -55,6 +55,27 @@ pub enum Timeout {
 }
 
 impl Timeout {
+    /// The length in seconds; `None` for [`Timeout::Forever`].
+    ///
+    /// # Examples
+    /// ```
+    /// use maypole_sys::Timeout;
+    /// assert_eq!(Timeout::After(500_000_000).seconds(), Some(0.5));
+    /// assert_eq!(Timeout::Forever.seconds(), None);
+    /// ```
+    #[must_use]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "a length for people: the 53 bits of a double last 104 days"
+    )]
+    pub fn seconds(self) -> Option<f64> {
+        match self {
+            Self::Now => Some(0.0),
+            Self::After(length_ns) => Some(length_ns as f64 / 1e9),
+            Self::Forever => None,
+        }
+    }
+
     /// Gives the timeout that ends at `deadline_ns`, seen from `now_ns` (both on the same clock); no deadline means
     /// [`Timeout::Forever`].
     ///

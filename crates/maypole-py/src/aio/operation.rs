@@ -602,7 +602,7 @@ fn set_blocking(this: &Operation, value: Option<&Obj>) -> Result<()> {
 }
 
 impl Operation {
-    fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         let name = self.steps.get().map_or(c"operation", |steps| steps.name);
         name.to_str().unwrap_or("operation")
     }

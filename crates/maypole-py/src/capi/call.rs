@@ -134,6 +134,47 @@ pub(crate) fn text(value: &str) -> Result<Owned> {
     unsafe { Owned::steal(ffi::PyUnicode_FromStringAndSize(value.as_ptr().cast(), size)) }
 }
 
+/// The text of a string object; lone surrogates become replacement characters.
+///
+/// # Errors
+/// `TypeError` for what is no string.
+pub(crate) fn text_of(value: &Obj) -> Result<String> {
+    let mut size = 0;
+    // SAFETY: a live object; the function checks that it is a string, which keeps the bytes.
+    let bytes = unsafe { ffi::PyUnicode_AsUTF8AndSize(value.as_ptr(), &raw mut size) };
+    if !bytes.is_null() {
+        // SAFETY: the interpreter returned `size` bytes of UTF-8.
+        let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), size as usize) };
+        return Ok(String::from_utf8_lossy(bytes).into_owned());
+    }
+    // SAFETY: the exception types exist while the interpreter does.
+    if !super::error::current_is(unsafe { ffi::PyExc_UnicodeEncodeError }) {
+        return Err(super::Raised);
+    }
+    drop(super::error::take());
+    // SAFETY: a live string and two C strings.
+    let encoded = unsafe {
+        Owned::steal(ffi::PyUnicode_AsEncodedString(
+            value.as_ptr(),
+            c"utf-8".as_ptr(),
+            c"replace".as_ptr(),
+        ))?
+    };
+    let mut start = std::ptr::null_mut();
+    // SAFETY: a live bytes object; both places are written before they are read.
+    check(unsafe { ffi::PyBytes_AsStringAndSize(encoded.as_ptr(), &raw mut start, &raw mut size) })?;
+    // SAFETY: as above.
+    let bytes = unsafe { std::slice::from_raw_parts(start.cast::<u8>(), size as usize) };
+    Ok(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// A bytes object with a copy of `data`.
+pub(crate) fn bytes(data: &[u8]) -> Result<Owned> {
+    let size = data.len() as ffi::Py_ssize_t;
+    // SAFETY: pointer and length describe the slice.
+    unsafe { Owned::steal(ffi::PyBytes_FromStringAndSize(data.as_ptr().cast(), size)) }
+}
+
 /// A string that the interpreter keeps, for names that are compared often.
 pub(crate) fn interned(value: &str) -> Result<Owned> {
     let mut text = text(value)?.into_ptr();
@@ -164,6 +205,18 @@ pub(crate) fn list(items: Vec<Owned>) -> Result<Owned> {
         unsafe { ffi::PyList_SET_ITEM(list.as_ptr(), place as ffi::Py_ssize_t, item.into_ptr()) };
     }
     Ok(list)
+}
+
+/// A dictionary with these entries.
+pub(crate) fn dict(entries: &[(&str, Owned)]) -> Result<Owned> {
+    // SAFETY: the lock is held.
+    let dict = unsafe { Owned::steal(ffi::PyDict_New())? };
+    for (key, value) in entries {
+        let key = text(key)?;
+        // SAFETY: three live objects.
+        check(unsafe { ffi::PyDict_SetItem(dict.as_ptr(), key.as_ptr(), value.as_ptr()) })?;
+    }
+    Ok(dict)
 }
 
 /// Imports a module by its dotted name.

@@ -11,6 +11,7 @@ use crate::capi::class::{Class, Native, Visitor, enter, fast, getter, noargs, se
 use crate::capi::class_cache::ClassCache;
 use crate::capi::error::{check, value_error};
 use crate::capi::{Obj, Owned, Raised, Result, call};
+use crate::observer;
 
 static TYPE: GilOnce<Owned> = GilOnce::new();
 
@@ -31,7 +32,8 @@ pub(crate) fn init() -> Result<()> {
         .slot(ffi::Py_tp_clear, clear as *mut c_void)
         .slot(ffi::Py_tp_setattro, state::set_attribute as *mut c_void);
     let model = call::import_from("asyncio.base_events", "BaseEventLoop")?;
-    TYPE.set(with_fields(with_methods(class).with_signatures_of(&model)?).build(None)?);
+    let class = observer::declare(with_fields(with_methods(class).with_signatures_of(&model)?));
+    TYPE.set(class.build(None)?);
     CLASS_CACHE.set(ClassCache::new());
     Ok(())
 }
@@ -324,7 +326,11 @@ unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
     enter((), || {
         // SAFETY: the fields were written by `new`.
         let fields = unsafe { LoopObject::of(this) };
-        drop((fields.drain(), fields.task_factory.take()));
+        drop((
+            fields.drain(),
+            fields.task_factory.take(),
+            fields.observer.drain(),
+        ));
         fields.pools.close();
         // SAFETY: the fields were written by `new`; nobody reads them after this.
         unsafe {
@@ -337,6 +343,7 @@ unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
             std::ptr::drop_in_place(&raw mut (*place).read_buffer);
             std::ptr::drop_in_place(&raw mut (*place).to_flush);
             std::ptr::drop_in_place(&raw mut (*place).pools);
+            std::ptr::drop_in_place(&raw mut (*place).observer);
         }
         Ok(())
     });
@@ -362,7 +369,11 @@ unsafe extern "C" fn clear(this: *mut ffi::PyObject) -> c_int {
     enter(-1, || {
         // SAFETY: the collector passes an object of this type.
         let fields = unsafe { LoopObject::of(this) };
-        drop((fields.drain(), fields.task_factory.take()));
+        drop((
+            fields.drain(),
+            fields.task_factory.take(),
+            fields.observer.drain(),
+        ));
         Ok(0)
     })
 }

@@ -40,6 +40,7 @@ use pools::Pools;
 
 use crate::capi::class::{Native, Visitor};
 use crate::capi::{Field, Owned, Result};
+use crate::observer::Observer;
 
 /// Where the loop's time comes from.
 pub(crate) enum Clock {
@@ -91,6 +92,8 @@ pub(crate) struct LoopObject {
     sleeping: Cell<bool>,
     /// Turns taken since the loop was made.
     turns: Cell<u64>,
+    /// What the loop sees of itself.
+    pub(crate) observer: Observer,
 }
 
 // SAFETY: `repr(C)`, begins with a `PyObject`, and `new` fills every field before anybody else sees the object.
@@ -100,6 +103,18 @@ impl LoopObject {
     #[inline(always)]
     pub(crate) fn debug(&self) -> bool {
         self.debug.get()
+    }
+
+    /// How many items are ready, timers are waiting, descriptors are watched; how many turns were taken.
+    pub(crate) fn depths(&self) -> [u64; 4] {
+        let turn = self.turn.borrow();
+        let (ready, timers) = (turn.ready_len(), turn.timers_len());
+        [
+            ready as u64,
+            timers as u64,
+            self.sources.borrow().len() as u64,
+            self.turns.get(),
+        ]
     }
 
     /// Takes a timer out of the wheel; `None` if it fired or was taken before.
@@ -132,6 +147,7 @@ impl LoopObject {
             must_ask: Cell::new(false),
             sleeping: Cell::new(false),
             turns: Cell::new(0),
+            observer: Observer::new(),
         })
     }
 
@@ -140,6 +156,7 @@ impl LoopObject {
         let mut all = self.turn.borrow_mut().drain();
         all.extend(self.sources.borrow_mut().drain());
         all.append(&mut self.to_flush.borrow_mut());
+        self.observer.sampling.forget();
         all
     }
 
@@ -153,6 +170,7 @@ impl LoopObject {
         for item in self.to_flush.borrow().iter() {
             visitor.visit(item)?;
         }
+        self.observer.visit(visitor)?;
         visitor.visit_opt(self.task_factory.peek())
     }
 }

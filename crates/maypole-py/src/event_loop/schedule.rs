@@ -4,8 +4,9 @@
 
 use std::ffi::CStr;
 
-use maypole_core::Key;
 use maypole_core::time::deadline_ns;
+use maypole_core::{Key, Turn};
+use maypole_trace::Waker;
 use pyo3::ffi;
 
 use super::LoopObject;
@@ -60,13 +61,32 @@ impl LoopObject {
     #[inline]
     pub(crate) fn schedule_at(&self, when_s: f64, item: Owned) -> Result<Key> {
         self.check_open()?;
-        Ok(self.turn.borrow_mut().schedule(deadline_ns(when_s), item))
+        let due_ns = deadline_ns(when_s);
+        self.observer.timer_set(due_ns);
+        Ok(self.turn.borrow_mut().schedule(due_ns, item))
     }
 
     /// Queues something behind everything that is ready now.
     #[inline(always)]
     pub(crate) fn enqueue(&self, item: Owned) {
-        self.turn.borrow_mut().enqueue(item);
+        self.enqueue_by(item, Waker::Unknown);
+    }
+
+    /// As [`LoopObject::enqueue`], for an item of which it is known who made it ready.
+    #[inline(always)]
+    pub(super) fn enqueue_by(&self, item: Owned, waker: Waker) {
+        let mut turn = self.turn.borrow_mut();
+        turn.enqueue(item);
+        self.count_queued(&turn, waker);
+    }
+
+    /// Counts an item that was just queued.
+    #[inline(always)]
+    pub(super) fn count_queued(&self, turn: &Turn<Owned>, waker: Waker) {
+        if self.observer.sampling.counts_down() {
+            self.observer
+                .queued(turn.taken().wrapping_add(turn.ready_len() as u64), waker);
+        }
     }
 }
 
@@ -89,7 +109,7 @@ pub(super) fn call_soon_threadsafe(this: &LoopObject, args: Args<'_>) -> Result<
     }
     let handle = thread_safe_handle::new(&this.parts(&given))?;
     // The interpreter lock, which every caller holds, orders this against the loop's own use of the queue.
-    this.enqueue(handle.clone());
+    this.enqueue_by(handle.clone(), Waker::Thread);
     this.ring()?;
     Ok(handle)
 }
@@ -126,6 +146,7 @@ fn schedule(this: &LoopObject, when: &Obj, given: &Scheduled<'_>) -> Result<Owne
     }
     let deadline_ns = deadline_ns(when.as_f64()?);
     let timer = handle::new_timer_handle(when, &this.parts(given))?;
+    this.observer.timer_set(deadline_ns);
     let key = this.turn.borrow_mut().schedule(deadline_ns, timer.clone());
     handle::types().set_key(&timer, key);
     Ok(timer)

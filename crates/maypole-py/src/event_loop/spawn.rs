@@ -4,6 +4,7 @@
 
 use std::ffi::CStr;
 
+use maypole_trace::Waker;
 use pyo3::ffi;
 
 use super::LoopObject;
@@ -13,6 +14,8 @@ use crate::capi::error::check;
 use crate::capi::names::same;
 use crate::capi::{Args, Obj, Owned, Result, call, names};
 use crate::handle::{self, Parts};
+use crate::observer::instruments::Hook;
+use crate::task::TaskObject;
 use crate::{future, task};
 
 pub(super) const CREATE_TASK_DOC: &CStr =
@@ -128,8 +131,42 @@ impl LoopObject {
     #[inline(always)]
     pub(crate) fn enqueue_task(&self, task: Owned) -> Result<()> {
         self.check_open()?;
+        if self.observer.looks() {
+            return self.enqueue_seen(task);
+        }
         self.enqueue(task);
         Ok(())
+    }
+
+    #[cold]
+    fn enqueue_seen(&self, task: Owned) -> Result<()> {
+        self.enqueue(task.clone());
+        self.observer.tell(self.as_obj(), Hook::TaskScheduled, &[&task])
+    }
+
+    /// Queues the first step of a native task.
+    ///
+    /// # Errors
+    /// `RuntimeError` if the loop is closed.
+    #[inline(always)]
+    pub(crate) fn enqueue_new_task(&self, object: &Owned, task: &TaskObject) -> Result<()> {
+        self.check_open()?;
+        self.observer.spawned();
+        if self.observer.looks() {
+            return self.enqueue_seen_spawn(object, task);
+        }
+        self.enqueue(object.clone());
+        Ok(())
+    }
+
+    #[cold]
+    fn enqueue_seen_spawn(&self, object: &Owned, task: &TaskObject) -> Result<()> {
+        if self.observer.records() {
+            self.observer.record_spawn(task);
+        }
+        self.enqueue_by(object.clone(), Waker::Start);
+        self.observer.tell(self.as_obj(), Hook::TaskSpawned, &[object])?;
+        self.observer.tell(self.as_obj(), Hook::TaskScheduled, &[object])
     }
 
     /// `call_soon(function, *args, context=context)` for native callers.

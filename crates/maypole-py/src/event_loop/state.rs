@@ -18,7 +18,7 @@ pub(super) const TIME_DOC: &CStr = c"time($self, /)\n--\n\nReturn the loop's clo
 impl LoopObject {
     /// The native clock, in nanoseconds.
     #[inline]
-    fn own_now_ns(&self) -> u64 {
+    pub(super) fn own_now_ns(&self) -> u64 {
         if !self.is_virtual {
             return monotonic_ns();
         }
@@ -26,6 +26,11 @@ impl LoopObject {
             Clock::Virtual(clock) => clock.now_ns(),
             Clock::Monotonic => monotonic_ns(),
         }
+    }
+
+    /// The time of a clock that is virtual.
+    pub(crate) fn virtual_now_ns(&self) -> Option<u64> {
+        self.is_virtual.then(|| self.own_now_ns())
     }
 
     /// What `loop.time()` says, in nanoseconds, also when somebody replaced it.
@@ -41,13 +46,28 @@ impl LoopObject {
         Ok(deadline_ns(now))
     }
 
+    /// What `loop.time()` says, given a reading of the monotonic clock that was just taken.
+    ///
+    /// # Errors
+    /// As [`LoopObject::now_ns`].
+    #[inline]
+    pub(super) fn foreign_now_ns(&self, monotonic_ns: u64) -> Result<u64> {
+        if self.foreign_time.get() {
+            self.now_ns()
+        } else {
+            Ok(monotonic_ns)
+        }
+    }
+
     /// The time by which this turn decides what is due.
     #[inline]
     pub(super) fn turn_now_ns(&self) -> Result<u64> {
         if self.turn.borrow().timers_len() == 0 {
             Ok(0)
-        } else {
+        } else if self.is_virtual {
             self.now_ns()
+        } else {
+            self.foreign_now_ns(self.observer.metrics.batch_began_ns())
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::capi::class::Native;
 use crate::capi::error::{check, restore, take};
 use crate::capi::object::none;
 use crate::capi::{Obj, Owned, Result, names};
+use crate::observer::Recording;
 use crate::task::{self, TaskObject, current};
 use crate::transport::{DatagramFields, StreamFields};
 use crate::{asyncio, handle, thread_safe_handle};
@@ -18,10 +19,16 @@ use crate::{asyncio, handle, thread_safe_handle};
 /// `_run_turns()`: turns until `stop()`, or until something that ends the program leaves a callback.
 pub(super) fn run_turns(this: &LoopObject) -> Result<Owned> {
     begin_run(this)?;
+    let outcome = turns(this);
+    end_run(this);
+    outcome.map(|()| none())
+}
+
+fn turns(this: &LoopObject) -> Result<()> {
     loop {
         one_turn(this)?;
         if this.stopping.get() {
-            return Ok(none());
+            return Ok(());
         }
     }
 }
@@ -29,8 +36,9 @@ pub(super) fn run_turns(this: &LoopObject) -> Result<Owned> {
 /// `_run_once()`: one turn.
 pub(super) fn run_once(this: &LoopObject) -> Result<Owned> {
     begin_run(this)?;
-    one_turn(this)?;
-    Ok(none())
+    let outcome = one_turn(this);
+    end_run(this);
+    outcome.map(|()| none())
 }
 
 /// What each run begins with: the poller is asked in its first turn, whatever the last run has left queued.
@@ -40,13 +48,18 @@ fn begin_run(this: &LoopObject) -> Result<()> {
     Ok(())
 }
 
+/// What each run ends with, however it ends: the loop works no more.
+fn end_run(this: &LoopObject) {
+    this.observer.metrics.worked(maypole_sys::monotonic_ns());
+}
+
 fn one_turn(this: &LoopObject) -> Result<()> {
     this.turns.set(this.turns.get() + 1);
     // What was written while the loop did not run must not wait for the first event.
     this.flush_transports()?;
     this.wait_for_work()?;
     let now_ns = this.turn_now_ns()?;
-    this.turn.borrow_mut().begin(now_ns);
+    begin_batch(this, now_ns);
     run_batch(this)?;
     this.flush_transports()?;
     // Python code runs signal handlers by itself; a batch of native callbacks would not.
@@ -54,9 +67,27 @@ fn one_turn(this: &LoopObject) -> Result<()> {
     check(unsafe { ffi::PyErr_CheckSignals() })
 }
 
+#[inline]
+fn begin_batch(this: &LoopObject, now_ns: u64) {
+    let metrics = &this.observer.metrics;
+    let items = {
+        let mut histograms = metrics.histograms.borrow_mut();
+        this.turn.borrow_mut().begin_noting(now_ns, |deadline_ns| {
+            histograms
+                .timer_lateness_ns
+                .record(now_ns.saturating_sub(deadline_ns));
+            this.observer
+                .record(|recording| recording.timer_fired(deadline_ns));
+        })
+    };
+    metrics.batch(items);
+    this.observer.record(|recording| recording.batch(items));
+}
+
 fn run_batch(this: &LoopObject) -> Result<()> {
     let outcome = run_items(this);
     let pending = if outcome.is_err() { take() } else { None };
+    this.observer.record(Recording::batch_done);
     leave_task(this)?;
     match pending {
         Some(pending) => Err(restore(pending)),
@@ -67,18 +98,30 @@ fn run_batch(this: &LoopObject) -> Result<()> {
 fn run_items(this: &LoopObject) -> Result<()> {
     let task_class = task::class().as_ptr();
     loop {
-        let item = this.turn.borrow_mut().take();
+        let (item, place) = {
+            let mut turn = this.turn.borrow_mut();
+            (turn.take(), turn.taken())
+        };
         let Some(item) = item else { return Ok(()) };
-        if item.type_ptr().cast() == task_class {
-            // SAFETY: the exact type was just checked.
-            step_task(this, unsafe { TaskObject::of(item.as_ptr()) })?;
-        } else if let Some(outcome) = aio::run(&item) {
-            if outcome.is_err() {
-                failure::report_step(this, None)?;
-            }
+        if this.observer.looks() || this.observer.sampling.awaits(place) {
+            this.observer
+                .run(this, &item, place, || run_one(this, &item, task_class))?;
         } else {
-            run_item(this, &item)?;
+            run_one(this, &item, task_class)?;
         }
+    }
+}
+
+#[inline(always)]
+fn run_one(this: &LoopObject, item: &Obj, task_class: *mut ffi::PyObject) -> Result<()> {
+    if item.type_ptr().cast() == task_class {
+        // SAFETY: the exact type was just checked.
+        return step_task(this, unsafe { TaskObject::of(item.as_ptr()) });
+    }
+    match aio::run(item) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(_)) => failure::report_step(this, None),
+        None => run_item(this, item),
     }
 }
 
@@ -90,7 +133,9 @@ fn step_task(this: &LoopObject, task: &TaskObject) -> Result<()> {
     if this.debug.get() && entered.is_ok() {
         return step_task_in_debug(this, task);
     }
-    match entered.and_then(|()| task::step::run(task)) {
+    let outcome = entered.and_then(|()| task::step::run(task));
+    this.observer.metrics.stepped(&task.future);
+    match outcome {
         Ok(()) => Ok(()),
         Err(_) => failure::report_step(this, Some(task.as_obj())),
     }

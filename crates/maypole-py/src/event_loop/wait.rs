@@ -8,10 +8,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use maypole_core::{Key, Wait};
-use maypole_sys::{Event, Events, Poller, Timeout, Waker, monotonic_ns};
+use maypole_sys::{Event, Events, Poller, Timeout, Waker as WakeUp, monotonic_ns};
+use maypole_trace::Waker;
 use pyo3::ffi;
 
 use super::LoopObject;
+use crate::capi::class::Native;
 use crate::capi::error::{check, os_error, runtime_error};
 use crate::capi::object::none;
 use crate::capi::{Obj, Owned, Result};
@@ -24,7 +26,7 @@ const WAKE_KEY: u64 = u64::MAX;
 /// Poller and wake-up; both work through a shared reference, so that other threads may use them while the loop waits.
 pub(super) struct Reactor {
     pub(super) poller: Poller,
-    waker: Waker,
+    waker: WakeUp,
 }
 
 impl Reactor {
@@ -34,7 +36,7 @@ impl Reactor {
     /// `OSError` when descriptors have run out.
     pub(super) fn new() -> Result<Reactor> {
         let make = || -> std::io::Result<Reactor> {
-            let (poller, waker) = (Poller::new()?, Waker::new()?);
+            let (poller, waker) = (Poller::new()?, WakeUp::new()?);
             poller.add(waker.as_raw_fd(), WAKE_KEY, true, false)?;
             Ok(Reactor { poller, waker })
         };
@@ -53,25 +55,50 @@ pub(super) enum Waited {
 impl LoopObject {
     /// Waits as long as there is nothing to do, then queues what became ready.
     pub(super) fn wait_for_work(&self) -> Result<()> {
+        let asked_ns = monotonic_ns();
+        self.observer.metrics.worked(asked_ns);
         if self.is_virtual {
-            return self.wait_on_virtual_clock();
+            self.wait_on_virtual_clock()?;
+            self.observer
+                .record(|recording| recording.jumped(self.own_now_ns()));
+            self.observer.metrics.works(monotonic_ns());
+            return Ok(());
         }
         let timeout = if self.turn.borrow().ready_len() > 0 || self.stopping.get() {
-            if !self.must_ask.get() && !self.turn.borrow_mut().must_poll(monotonic_ns()) {
+            if !self.must_ask.get() && !self.turn.borrow_mut().must_poll(asked_ns) {
+                self.observer.metrics.works(asked_ns);
                 return Ok(());
             }
             Timeout::Now
         } else {
-            let now_ns = self.now_ns()?;
+            let now_ns = self.foreign_now_ns(asked_ns)?;
             timeout_of(self.turn.borrow_mut().wait(now_ns), now_ns)
         };
         self.must_ask.set(false);
-        if let Waited::Interrupted = self.poll(timeout)? {
+        if let Waited::Interrupted = self.poll_seen(timeout)? {
             // SAFETY: the lock is held and no exception is set.
             check(unsafe { ffi::PyErr_CheckSignals() })?;
         }
-        self.turn.borrow_mut().polled(monotonic_ns());
+        let answered_ns = monotonic_ns();
+        self.turn.borrow_mut().polled(answered_ns);
+        self.observer.metrics.polled(asked_ns, answered_ns);
+        self.observer.metrics.works(answered_ns);
         Ok(())
+    }
+
+    /// Polls, and tells those who look at waits.
+    #[inline]
+    fn poll_seen(&self, timeout: Timeout) -> Result<Waited> {
+        if !self.observer.sees_polls() {
+            return self.poll(timeout);
+        }
+        let seconds = timeout.seconds();
+        self.observer.before_poll(self.as_obj(), seconds)?;
+        let outcome = self.poll(timeout)?;
+        let events = self.events.try_borrow().map_or(0, |events| events.iter().count());
+        self.observer
+            .after_poll(self.as_obj(), seconds, events, timeout != Timeout::Now)?;
+        Ok(outcome)
     }
 
     /// The poller and wake-up of a loop that is not closed.
@@ -142,6 +169,11 @@ impl LoopObject {
             }
             let key = Key::from_bits(event.key_bits);
             let (reader, writer) = sources.ready(key, event.readable, event.writable);
+            self.observer.record(|recording| {
+                if let Some(fd) = sources.fd(key) {
+                    recording.io(fd, event.readable, event.writable);
+                }
+            });
             for (item, bit) in [(reader, READABLE), (writer, WRITABLE)] {
                 let Some(item) = item else { continue };
                 if handle::types().is_own(item) {
@@ -149,12 +181,14 @@ impl LoopObject {
                         cancelled.push(key);
                     } else {
                         turn.enqueue(item.clone());
+                        self.count_queued(&turn, Waker::Io);
                     }
                 } else if let Some(ready) = ready_of(item)
                     // Queued once, whatever is reported about it.
                     && ready.replace(ready.get() | bit) == 0
                 {
                     turn.enqueue(item.clone());
+                    self.count_queued(&turn, Waker::Io);
                 }
             }
         }

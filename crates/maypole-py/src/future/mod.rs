@@ -182,6 +182,11 @@ impl FutureObject {
         self.state.get() == State::Cancelled
     }
 
+    #[inline(always)]
+    pub(crate) fn has_failed(&self) -> bool {
+        self.state.get() == State::Failed
+    }
+
     /// Gives the future its loop; the debug mode of the loop decides whether it remembers where it was made.
     pub(crate) fn begin(&self, event_loop: &Obj) -> Result<()> {
         let debug = match LoopObject::downcast(event_loop) {

@@ -248,7 +248,7 @@ pub(super) fn state_name(state: State) -> Result<Owned> {
 
 impl FutureObject {
     /// `_exception` as asyncio's code reads it: the exception, without marking it as retrieved.
-    pub(super) fn peek_exception(&self) -> Owned {
+    pub(crate) fn peek_exception(&self) -> Owned {
         if self.state() == State::Failed {
             self.outcome.get_or_none()
         } else {

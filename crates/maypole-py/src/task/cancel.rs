@@ -10,6 +10,7 @@ use crate::capi::class::Native;
 use crate::capi::error::check;
 use crate::capi::object::boolean;
 use crate::capi::{Args, Obj, Owned, Result, call, names};
+use crate::event_loop::LoopObject;
 use crate::future::FutureObject;
 
 pub(super) fn cancel(this: &TaskObject, args: Args<'_>) -> Result<Owned> {
@@ -23,6 +24,11 @@ fn request(this: &TaskObject, message: Option<&Obj>) -> Result<bool> {
     this.future.forget_unretrieved();
     if this.future.is_done() {
         return Ok(false);
+    }
+    if let Some(own) = this.future.event_loop().ok().and_then(LoopObject::downcast)
+        && own.observer.records()
+    {
+        own.observer.record_cancel(this);
     }
     this.cancels.set(this.cancels.get() + 1);
     if let Some(waited) = this.waits_for.get()

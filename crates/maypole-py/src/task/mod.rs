@@ -23,6 +23,7 @@ use std::ffi::{CStr, c_int, c_void};
 
 use pyo3::ffi;
 
+pub(crate) use registry::pending;
 pub(crate) use waiting::{wake_through_loop, wakeup_of};
 
 use crate::asyncio;
@@ -52,6 +53,8 @@ pub(crate) struct TaskObject {
     links: registry::Links,
     /// `cancel()` calls that were not undone by `uncancel()`.
     cancels: Cell<i32>,
+    /// What the last recording that met the task calls it; 0 if none did.
+    trace_id: Cell<u32>,
     /// The next step throws `CancelledError`.
     must_cancel: Cell<bool>,
     /// Nobody wants to hear that the task was destroyed while pending.
@@ -128,11 +131,49 @@ impl TaskObject {
         ];
         self.number.set(0);
         self.cancels.set(0);
+        self.trace_id.set(0);
         self.must_cancel.set(false);
         self.quiet_death.set(false);
         let event_loop = self.future.clear();
         drop(values);
         event_loop
+    }
+
+    fn count_destroyed(&self) {
+        let event_loop = self.future.event_loop().ok();
+        if let Some(own) = event_loop.and_then(LoopObject::downcast) {
+            own.observer.metrics.tasks_destroyed.add(1);
+        }
+    }
+
+    /// The coroutine, until the task is freed.
+    pub(crate) fn coroutine(&self) -> Option<Owned> {
+        self.coroutine.get()
+    }
+
+    /// What the task waits for.
+    pub(crate) fn awaited(&self) -> Option<Owned> {
+        self.waits_for.get()
+    }
+
+    /// The name that somebody gave or asked for.
+    pub(crate) fn known_name(&self) -> Option<Owned> {
+        self.name.get()
+    }
+
+    /// The number in the default name.
+    pub(crate) fn number(&self) -> u64 {
+        self.number.get()
+    }
+
+    /// What the last recording that met the task calls it; 0 if none did.
+    #[inline]
+    pub(crate) fn trace_id(&self) -> u32 {
+        self.trace_id.get()
+    }
+
+    pub(crate) fn set_trace_id(&self, trace_id: u32) {
+        self.trace_id.set(trace_id);
     }
 
     /// Nobody wants to hear that the task was destroyed while pending.
@@ -175,7 +216,7 @@ pub(crate) fn spawn(event_loop: &LoopObject, parts: &Parts<'_>) -> Result<Owned>
     task.begin(parts)?;
     track(&object);
     registry::add(task);
-    event_loop.enqueue_task(object.clone())?;
+    event_loop.enqueue_new_task(&object, task)?;
     Ok(object)
 }
 
@@ -222,6 +263,9 @@ impl TaskObject {
         }
         self.begin(parts)?;
         let event_loop = self.future.event_loop()?.own();
+        if let Some(own) = LoopObject::downcast(&event_loop) {
+            own.observer.spawned();
+        }
         if eager_start
             && event_loop
                 .call_method(&crate::capi::names::get().is_running, &[])?
@@ -330,6 +374,9 @@ unsafe extern "C" fn finalize(this: *mut ffi::PyObject) {
     enter((), || {
         // SAFETY: the interpreter passes an instance of our type, alive during finalisation.
         let (task, object) = unsafe { (TaskObject::of(this), Obj::from_ptr(this)) };
+        if !task.future.is_done() {
+            task.count_destroyed();
+        }
         if !task.future.is_done() && !task.quiet_death.get() {
             let pending = take();
             if report_destroyed(task, object).is_err() {

@@ -76,6 +76,11 @@ pub(super) fn remove(task: &TaskObject) {
 
 /// `_pending_tasks()`: a list of all native tasks that are not done, newest first.
 pub(crate) fn pending_tasks() -> Result<Owned> {
+    call::list(pending())
+}
+
+/// All native tasks that are not done, newest first.
+pub(crate) fn pending() -> Vec<Owned> {
     let mut tasks = Vec::new();
     let mut place = REGISTRY.get().first.get();
     // SAFETY: as in `add`; nothing here runs Python code, so the list cannot change meanwhile.
@@ -83,5 +88,5 @@ pub(crate) fn pending_tasks() -> Result<Owned> {
         tasks.push(task.as_obj().own());
         place = task.links.next.get();
     }
-    call::list(tasks)
+    tasks
 }

@@ -10,6 +10,7 @@ use crate::capi::class::Native;
 use crate::capi::error::{current_ends_program, current_is, restore, take};
 use crate::capi::object::none_ptr;
 use crate::capi::{Obj, Owned, Raised, Result, names};
+use crate::event_loop::LoopObject;
 use crate::future::FutureObject;
 use crate::future::outcome::invalid_state;
 
@@ -149,6 +150,9 @@ pub(super) fn start_eagerly(task: &TaskObject) -> Result<()> {
     registry::add(task);
     let outcome = run(task);
     let pending = if outcome.is_err() { take() } else { None };
+    if let Some(own) = LoopObject::downcast(&event_loop) {
+        own.observer.metrics.stepped(&task.future);
+    }
     current::swap(&event_loop, before.as_deref())?;
     match pending {
         Some(pending) => Err(restore(pending)),

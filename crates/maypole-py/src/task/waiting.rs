@@ -235,13 +235,27 @@ unsafe extern "C" fn step_entry(task: *mut ffi::PyObject, _: *mut ffi::PyObject)
 fn step_as_callback(task: &TaskObject) -> Result<*mut ffi::PyObject> {
     let event_loop = task.future.event_loop()?.own();
     current::enter(&event_loop, task.as_obj())?;
-    let outcome = step::inside_context(task);
+    let outcome = step_seen(LoopObject::downcast(&event_loop), task);
     let pending = if outcome.is_err() { take() } else { None };
     current::leave(&event_loop)?;
     match pending {
         Some(pending) => Err(restore(pending)),
         None => Ok(crate::capi::object::none().into_ptr()),
     }
+}
+
+fn step_seen(event_loop: Option<&LoopObject>, task: &TaskObject) -> Result<()> {
+    let Some(own) = event_loop else {
+        return step::inside_context(task);
+    };
+    let outcome = if own.observer.looks() {
+        own.observer
+            .run_inside_callback(own, task, || step::inside_context(task))
+    } else {
+        step::inside_context(task)
+    };
+    own.observer.metrics.stepped(&task.future);
+    outcome
 }
 
 fn other_loop(task: &TaskObject, value: &Obj) -> Result<Owned> {

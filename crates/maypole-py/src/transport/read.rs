@@ -52,7 +52,10 @@ fn read_ready(transport: &Obj, fields: &StreamFields) -> Result<()> {
         buffer.resize(READ_MAX, 0);
         match maypole_sys::stream::recv(fields.fd.get(), &mut buffer) {
             Ok(0) => Ok(None),
-            Ok(size) => bytes(&buffer[..size]).map(Some),
+            Ok(size) => {
+                event_loop.observer.metrics.bytes_read.add(size as u64);
+                bytes(&buffer[..size]).map(Some)
+            }
             Err(error) => Err(os_error_unless_later(&error)),
         }
     };
@@ -110,6 +113,9 @@ fn read_into_buffer(transport: &Obj, fields: &StreamFields) -> Result<()> {
     }
     let received = maypole_sys::stream::recv(fields.fd.get(), buffer.memory());
     drop(buffer);
+    if let (Ok(size), Ok(event_loop)) = (&received, fields.event_loop()) {
+        event_loop.observer.metrics.bytes_read.add(*size as u64);
+    }
     match received.map_err(|error| os_error_unless_later(&error)) {
         Ok(0) => end_of_file(transport, fields),
         Ok(size) => call_protocol(transport, fields, "buffer_updated", |protocol| {

@@ -360,11 +360,12 @@ impl StreamFields {
 /// `_begin(loop, fd, protocol, context)`: `None` for a copy of the current context.
 fn begin(_: &Obj, fields: &StreamFields, args: Args<'_>) -> Result<Owned> {
     let (given, _) = args.at_least("_begin", &["loop", "fd", "protocol", "context"], 4)?;
-    if LoopObject::downcast(given[0]).is_none() {
+    let Some(event_loop) = LoopObject::downcast(given[0]) else {
         return Err(crate::capi::error::type_error(
             "a native transport needs a maypole loop",
         ));
-    }
+    };
+    event_loop.observer.metrics.transports_opened.add(1);
     fields.fd.set(c_int::try_from(given[1].as_i64()?).unwrap_or(-1));
     fields.event_loop.set(given[0].own());
     fields.context.set(if given[3].is_none() {
@@ -405,6 +406,9 @@ fn is_closing(_: &Obj, fields: &StreamFields, _: Args<'_>) -> Result<Owned> {
 /// `_end()`: loop and protocol are let go; the Python half then closes the socket.
 fn end(_: &Obj, fields: &StreamFields, _: Args<'_>) -> Result<Owned> {
     fields.closing.set(true);
+    if let Ok(event_loop) = fields.event_loop() {
+        event_loop.observer.metrics.transports_closed.add(1);
+    }
     drop((
         fields.protocol.take(),
         fields.event_loop.take(),

@@ -17,6 +17,7 @@ use crate::asyncio;
 use crate::capi::error::{check, current_ends_program, os_error, runtime_error, take, type_error};
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, names};
+use crate::event_loop::LoopObject;
 
 /// With so many bytes waiting, `write` sends without waiting for the end of the turn.
 const SEND_AT_ONCE: usize = 64 * 1024;
@@ -180,6 +181,9 @@ pub(super) fn flush(this: &Obj, fields: &StreamFields) -> Result<()> {
             .with_slices(|slices| maypole_sys::stream::send(fields.fd.get(), slices));
         match sent {
             Ok(size) => {
+                if let Some(event_loop) = fields.event_loop.peek().and_then(LoopObject::downcast) {
+                    event_loop.observer.metrics.bytes_written.add(size as u64);
+                }
                 let done = fields.outgoing.borrow_mut().advance(size);
                 drop(done);
             }

@@ -1,0 +1,363 @@
+//! What the Python half asks of the observer: `_metrics`, `_trace_begin` and its kin, `_running_since`, `_set_instrument`.
+
+use maypole_sys::monotonic_ns;
+use maypole_trace::{Event, Histogram, LiveTask, SiteId, Stacks, TextId};
+use pyo3::ffi;
+
+use super::recording::Recording;
+use super::sampling::ONE_IN;
+use super::{RECORDS, STAMPS};
+use crate::capi::class::{Class, Native, fast, getter, noargs};
+use crate::capi::error::{os_error, runtime_error, type_error, value_error};
+use crate::capi::object::{boolean, none};
+use crate::capi::{Args, Obj, Owned, Result, call, names};
+use crate::event_loop::LoopObject;
+use crate::task::{self, TaskObject};
+
+/// Adds the methods to the type of the loop.
+pub(crate) fn declare(class: Class) -> Class {
+    class
+        .noargs(
+            c"_metrics",
+            noargs!(LoopObject, metrics),
+            c"Return the counters and histograms of the loop.",
+        )
+        .noargs(
+            c"_running_since",
+            noargs!(LoopObject, running_since),
+            c"Return turn, ns of the batch, running task, ns of the item.",
+        )
+        .fast(
+            c"_watch_items",
+            fast!(LoopObject, watch_items),
+            c"Stamp the beginning of each item, or stop that.",
+        )
+        .fast(
+            c"_set_instrument",
+            fast!(LoopObject, set_instrument),
+            c"Set a hook by its name, or remove it with None.",
+        )
+        .fast(
+            c"_trace_begin",
+            fast!(LoopObject, trace_begin),
+            c"Begin to record at most so many events.",
+        )
+        .noargs(
+            c"_trace_end",
+            noargs!(LoopObject, trace_end),
+            c"Stop recording and return the document.",
+        )
+        .noargs(
+            c"_trace_now",
+            noargs!(LoopObject, trace_now),
+            c"Return the nanoseconds since the recording began.",
+        )
+        .fast(
+            c"_trace_note",
+            fast!(LoopObject, trace_note),
+            c"Write an event that the Python half saw.",
+        )
+        .attribute(c"_trace_is_on", getter!(LoopObject, trace_is_on), None)
+}
+
+fn metrics(this: &LoopObject) -> Result<Owned> {
+    let metrics = &this.observer.metrics;
+    let [ready, timers, watched, turns] = this.depths();
+    let now_ns = monotonic_ns();
+    let running_ns = match metrics.batch_began_ns() {
+        0 => 0,
+        began_ns => now_ns.saturating_sub(began_ns),
+    };
+    let number = call::unsigned;
+    call::dict(&[
+        ("since_ns", number(metrics.since_ns)?),
+        ("wall_ns", number(now_ns.saturating_sub(metrics.since_ns))?),
+        ("busy_ns", number(metrics.busy_ns.get() + running_ns)?),
+        ("polling_ns", number(metrics.polling_ns.get())?),
+        ("turns", number(turns)?),
+        ("items", number(metrics.items.get())?),
+        ("steps", number(metrics.steps.get())?),
+        ("polls", number(metrics.polls.get())?),
+        ("ready", number(ready)?),
+        ("timers", number(timers)?),
+        ("watched", number(watched)?),
+        ("tasks", tasks(this)?),
+        ("transports", transports(this)?),
+        ("histograms", histograms(this)?),
+        ("sampling", number(ONE_IN.into())?),
+        ("functions", functions(this)?),
+    ])
+}
+
+fn tasks(this: &LoopObject) -> Result<Owned> {
+    let metrics = &this.observer.metrics;
+    let number = call::unsigned;
+    call::dict(&[
+        ("created", number(metrics.tasks_created.get())?),
+        ("returned", number(metrics.tasks_returned.get())?),
+        ("raised", number(metrics.tasks_raised.get())?),
+        ("cancelled", number(metrics.tasks_cancelled.get())?),
+        ("destroyed", number(metrics.tasks_destroyed.get())?),
+        ("alive", number(metrics.tasks_alive())?),
+    ])
+}
+
+fn transports(this: &LoopObject) -> Result<Owned> {
+    let metrics = &this.observer.metrics;
+    let number = call::unsigned;
+    call::dict(&[
+        ("opened", number(metrics.transports_opened.get())?),
+        ("closed", number(metrics.transports_closed.get())?),
+        ("bytes_read", number(metrics.bytes_read.get())?),
+        ("bytes_written", number(metrics.bytes_written.get())?),
+    ])
+}
+
+fn histograms(this: &LoopObject) -> Result<Owned> {
+    // Copied out first: making Python objects may run the collector, and with it other people's code.
+    let copies = {
+        let all = this.observer.metrics.histograms.borrow();
+        [
+            ("turn_ns", all.turn_ns.clone()),
+            ("ready_depth", all.ready_depth.clone()),
+            ("queue_wait_ns", all.queue_wait_ns.clone()),
+            ("timer_lateness_ns", all.timer_lateness_ns.clone()),
+            ("poll_ns", all.poll_ns.clone()),
+        ]
+    };
+    let mut entries = Vec::with_capacity(copies.len());
+    for (name, histogram) in &copies {
+        entries.push((*name, buckets(histogram)?));
+    }
+    call::dict(&entries)
+}
+
+fn buckets(histogram: &Histogram) -> Result<Owned> {
+    let rows = histogram
+        .buckets()
+        .map(|(upper, count)| call::list(vec![call::unsigned(upper)?, call::unsigned(count)?]));
+    call::list(rows.collect::<Result<_>>()?)
+}
+
+fn functions(this: &LoopObject) -> Result<Owned> {
+    let names = names::get();
+    let mut rows = Vec::new();
+    for (code, steps, busy_ns, queue_wait_ns) in this.observer.sampling.functions() {
+        rows.push(call::list(vec![
+            code.get_attr(&names.co_filename)?,
+            code.get_attr(&names.co_firstlineno)?,
+            code.get_attr(&names.co_qualname)?,
+            call::unsigned(steps)?,
+            call::unsigned(busy_ns)?,
+            call::unsigned(queue_wait_ns)?,
+        ])?);
+    }
+    call::list(rows)
+}
+
+fn running_since(this: &LoopObject) -> Result<Owned> {
+    let now_ns = monotonic_ns();
+    let since = |began_ns: u64| match began_ns {
+        0 => 0,
+        began_ns => now_ns.saturating_sub(began_ns),
+    };
+    let batch_ns = since(this.observer.metrics.batch_began_ns());
+    let item_ns = since(this.observer.item_began_ns.get());
+    let [_, _, _, turns] = this.depths();
+    let task = this.observer.running_task();
+    call::tuple(&[
+        &*call::unsigned(turns)?,
+        &*call::unsigned(batch_ns)?,
+        &*task,
+        &*call::unsigned(item_ns)?,
+    ])
+}
+
+fn watch_items(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let (given, _) = args.at_least("_watch_items", &["on"], 1)?;
+    let on = given[0].truthy()?;
+    this.observer.set_flag(STAMPS, on);
+    Ok(none())
+}
+
+fn set_instrument(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let (given, _) = args.at_least("_set_instrument", &["name", "function"], 2)?;
+    let name = call::text_of(given[0])?;
+    let function = (!given[1].is_none()).then(|| given[1].own());
+    this.observer.set_hook(&name, function)?;
+    Ok(none())
+}
+
+fn trace_is_on(this: &LoopObject) -> Result<Owned> {
+    Ok(boolean(this.observer.records()))
+}
+
+fn trace_begin(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let (given, _) = args.at_least("_trace_begin", &["capacity"], 1)?;
+    let capacity = usize::try_from(given[0].as_i64()?).unwrap_or(0);
+    if capacity == 0 {
+        return Err(value_error("a recording needs room for at least one event"));
+    }
+    if this.observer.records() {
+        return Err(runtime_error("this loop is being recorded already"));
+    }
+    let [ready, ..] = this.depths();
+    let queued = usize::try_from(ready).unwrap_or(usize::MAX);
+    let recording = Recording::new(capacity, queued, this.virtual_now_ns());
+    this.observer.recording.replace(Some(Box::new(recording)));
+    this.observer.set_flag(RECORDS, true);
+    this.observer.meet_all(this);
+    Ok(none())
+}
+
+fn trace_end(this: &LoopObject) -> Result<Owned> {
+    if !this.observer.records() {
+        return Err(runtime_error("this loop is not being recorded"));
+    }
+    let live = this.observer.live_tasks(this);
+    let Some(mut recording) = this.observer.recording.borrow_mut().take() else {
+        return Err(runtime_error("this loop is not being recorded"));
+    };
+    this.observer.set_flag(RECORDS, false);
+    let document = recording.document(&live);
+    drop(recording.into_references());
+    match document {
+        Ok(document) => call::bytes(&document),
+        Err(error) => Err(os_error(&error)),
+    }
+}
+
+fn trace_now(this: &LoopObject) -> Result<Owned> {
+    let mut since_ns = None;
+    this.observer
+        .record(|recording| since_ns = Some(recording.since_ns()));
+    match since_ns {
+        Some(since_ns) => call::unsigned(since_ns),
+        None => Err(runtime_error("this loop is not being recorded")),
+    }
+}
+
+/// `_trace_note(group, begin_ns, end_ns, text, number, stack)`; without a recording it does nothing.
+fn trace_note(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let wanted = ["group", "begin_ns", "end_ns", "text", "number", "stack"];
+    let (given, _) = args.at_least("_trace_note", &wanted, 6)?;
+    let group = call::text_of(given[0])?;
+    let ns = |value: &Obj| -> Result<u64> { Ok(u64::try_from(value.as_i64()?).unwrap_or(0)) };
+    let (begin_ns, end_ns, number) = (ns(given[1])?, ns(given[2])?, ns(given[4])?);
+    let text = call::text_of(given[3])?;
+    let stack = frames_of(given[5])?;
+    let mut known = true;
+    this.observer.record(|recording| {
+        known = recording.note(&group, [begin_ns, end_ns, number], &text, &stack);
+    });
+    if known {
+        Ok(none())
+    } else {
+        Err(value_error(&format!("no group is called {group:?}")))
+    }
+}
+
+/// `[(file, line, function), …]`, or `None`.
+fn frames_of(stack: &Obj) -> Result<Vec<(String, u32, String)>> {
+    if stack.is_none() {
+        return Ok(Vec::new());
+    }
+    // SAFETY: a live object; the function takes any iterable.
+    let rows = unsafe { Owned::steal(ffi::PySequence_List(stack.as_ptr()))? };
+    // SAFETY: the list was made just now.
+    let count = unsafe { ffi::PyList_GET_SIZE(rows.as_ptr()) };
+    let mut frames = Vec::new();
+    for place in 0..count {
+        // SAFETY: `place` is within the list, which nobody else has.
+        let row = unsafe { Obj::from_ptr(ffi::PyList_GET_ITEM(rows.as_ptr(), place)) };
+        // SAFETY: a live object; the function takes any iterable.
+        let row = unsafe { Owned::steal(ffi::PySequence_Tuple(row.as_ptr()))? };
+        // SAFETY: the tuple was made just now.
+        if unsafe { ffi::PyTuple_GET_SIZE(row.as_ptr()) } != 3 {
+            return Err(type_error("a frame of a stack is (file, line, function)"));
+        }
+        // SAFETY: the tuple has three items.
+        let [file, line, function] =
+            [0, 1, 2].map(|item| unsafe { Obj::from_ptr(ffi::PyTuple_GET_ITEM(row.as_ptr(), item)) });
+        let line = u32::try_from(line.as_i64()?).unwrap_or(0);
+        frames.push((call::text_of(file)?, line, call::text_of(function)?));
+    }
+    Ok(frames)
+}
+
+impl super::Observer {
+    /// The task that runs now, or `None`; known while items are stamped.
+    fn running_task(&self) -> Owned {
+        let item = self.running.get();
+        item.filter(|item| TaskObject::downcast(item).is_some())
+            .unwrap_or_else(none)
+    }
+
+    /// Tells of every task of the loop that there is when the recording begins.
+    fn meet_all(&self, event_loop: &LoopObject) {
+        for task in pending_tasks_of(event_loop) {
+            if let Some(task) = TaskObject::downcast(&task) {
+                self.number_of(task);
+            }
+        }
+    }
+
+    /// The tasks that are not done, and what they wait for.
+    fn live_tasks(&self, event_loop: &LoopObject) -> Vec<LiveTask> {
+        let tasks = pending_tasks_of(event_loop);
+        tasks
+            .iter()
+            .filter_map(|task| TaskObject::downcast(task))
+            .map(|task| self.live_task(task))
+            .collect()
+    }
+}
+
+fn pending_tasks_of(event_loop: &LoopObject) -> Vec<Owned> {
+    let mut tasks = task::pending();
+    tasks.retain(|task| {
+        TaskObject::downcast(task)
+            .and_then(|task| task.future.event_loop().ok())
+            .is_some_and(|own| own.is(event_loop.as_obj()))
+    });
+    tasks
+}
+
+impl Recording {
+    /// Writes an event that the Python half saw; `false` for a group that is none.
+    fn note(&mut self, group: &str, numbers: [u64; 3], text: &str, stack: &[(String, u32, String)]) -> bool {
+        let task = self.running_task();
+        let [begin, end] = [numbers[0], numbers[1]].map(|since_ns| self.ticks_since(since_ns));
+        let event = match group {
+            "gc" => Event::gc(begin, end, u8::try_from(numbers[2]).unwrap_or(u8::MAX)),
+            "executor" => {
+                let (began, name) = (self.ticks_since(numbers[2]), self.texts.intern(text));
+                Event::executor(task, begin, began, end, name)
+            }
+            "stalls" => {
+                let sites: Vec<SiteId> = stack
+                    .iter()
+                    .map(|(file, line, function)| self.sites.intern(file, *line, function))
+                    .collect();
+                let stack = if sites.is_empty() {
+                    Stacks::NONE
+                } else {
+                    self.stacks.push(&sites)
+                };
+                Event::stall(begin, end, task, self.texts.intern(text), stack)
+            }
+            "marks" => {
+                let (source, text) = text.split_once('\0').unwrap_or(("", text));
+                let source = if source.is_empty() {
+                    TextId::NONE
+                } else {
+                    self.texts.intern(source)
+                };
+                Event::mark(begin, task, self.texts.intern(text), source)
+            }
+            _ => return false,
+        };
+        self.ring.push(event);
+        true
+    }
+}
