@@ -13,11 +13,14 @@
 //! | [`sites`] | places in the code, each kept once |
 //! | [`histogram`] | how long, how many: always on, fixed memory |
 //! | [`document`] | the trace format: made from a recording, written, read |
+//! | [`perfetto`] | the document as a trace for Perfetto |
 #![forbid(unsafe_code)]
 
 pub mod document;
 pub mod event;
 pub mod histogram;
+mod lanes;
+pub mod perfetto;
 pub mod record;
 pub mod ring;
 pub mod sites;

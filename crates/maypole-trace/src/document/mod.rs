@@ -3,6 +3,7 @@
 //! Owns [`Document`]. [`build`] makes one from a recording, [`Document::write_json`] writes it, [`Document::parse`] reads
 //! one back and refuses what is none.
 
+use std::collections::HashMap;
 use std::io;
 
 use serde::{Deserialize, Serialize};
@@ -123,5 +124,33 @@ impl Document {
     pub fn site(&self, index: Index) -> Option<Site> {
         let index = usize::try_from(index).ok()?;
         (index < self.sites.len()).then(|| self.sites.row(index))
+    }
+
+    /// `app.py:12 main` for a row of `sites`; `""` for none.
+    pub(crate) fn site_text(&self, index: Index) -> String {
+        self.site(index).map_or_else(String::new, |site| {
+            format!(
+                "{}:{} {}",
+                self.string(site.file),
+                site.line,
+                self.string(site.function)
+            )
+        })
+    }
+
+    /// For people: each task's name and coroutine function.
+    pub(crate) fn task_names(&self) -> HashMap<u32, String> {
+        let name_of = |task: &group::Task| {
+            let function = self
+                .site(task.function)
+                .map_or("", |site| self.string(site.function));
+            match (self.string(task.name), function) {
+                ("", "") => format!("task {}", task.id),
+                ("", function) => format!("task {} {function}", task.id),
+                (name, "") => name.to_owned(),
+                (name, function) => format!("{name} {function}"),
+            }
+        };
+        self.tasks.rows().map(|task| (task.id, name_of(&task))).collect()
     }
 }

@@ -1,7 +1,7 @@
 use maypole_trace::{Document, Ended, Event, LiveTask, Outcome, SiteId, TextId, WaitKind, Waiting, Waker};
 use proptest::prelude::*;
 
-use crate::recorded::{Recorded, json};
+use crate::recorded::{Recorded, any_event, json, recorded_of};
 
 fn step(task: u32, ready: u64, begin: u64, end: u64) -> Event {
     Event::step(task, u16::MAX, ready, begin, end, Waker::Unknown, 0)
@@ -214,62 +214,6 @@ fn every_group_gets_its_rows() {
         ),
         ("text", -1)
     );
-}
-
-/// Any event, also one that no loop would write.
-fn any_event() -> impl Strategy<Value = Event> {
-    let small = || 0_u32..6;
-    (
-        0_usize..15,
-        (0_u64..100, 0_u64..100, 0_u64..100),
-        (small(), small(), small()),
-        0_usize..12,
-    )
-        .prop_map(|(kind, (x, y, z), (task, other, index), word)| {
-            let (site, text) = (SiteId(index), TextId(index));
-            let waker = Waker::ALL[word % Waker::ALL.len()];
-            match kind {
-                0 => Event::created(x, task, other, site, text, SiteId::NONE),
-                1 | 14 => Event::step(task, site.short(), x, y, z, waker, other),
-                2 => Event::wait(x, task, WaitKind::ALL[word], site, other),
-                3 => Event::ended(x, task, Ended::ALL[word % 3], text),
-                4 => Event::cancel(x, task, other),
-                5 => Event::callback(x, y, z, text, waker, task),
-                6 => Event::turn(x, y, index),
-                7 => Event::poll(x, y, index, word > 5),
-                8 => Event::timer_set(x, y, task),
-                9 => Event::timer_fired(x, y, task),
-                10 => Event::io(x, index as i32, word > 5, true),
-                11 => Event::executor(task, x, y, z, text),
-                12 => Event::stall(x, y, task, text, index),
-                _ => Event::mark(x, task, text, TextId::numbered(other)),
-            }
-        })
-}
-
-fn recorded_of(events: Vec<Event>, capacity: usize, live: &[u32]) -> Recorded {
-    let mut recorded = Recorded::new(capacity);
-    for text in ["a", "b", "c"] {
-        recorded.texts.intern(text);
-        recorded.sites.intern(text, 1, "function");
-    }
-    recorded.stacks.push(&[SiteId(0), SiteId(2), SiteId(9)]);
-    events.into_iter().for_each(|event| recorded.ring.push(event));
-    let waiting = Some(Waiting {
-        since_ticks: 40,
-        kind: WaitKind::Lock,
-        site: SiteId(1),
-        on_task: 3,
-    });
-    recorded.live = live
-        .iter()
-        .map(|task| LiveTask {
-            task: *task,
-            waiting,
-            ..LiveTask::default()
-        })
-        .collect();
-    recorded
 }
 
 fn rising(ends: impl Iterator<Item = u64>) -> bool {

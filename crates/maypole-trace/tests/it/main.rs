@@ -4,6 +4,7 @@
 mod building;
 mod event;
 mod histogram;
+mod perfetto;
 mod reading;
 mod recorded;
 mod ring;
