@@ -132,17 +132,18 @@ def install_policy(new_event_loop: Callable[[], asyncio.AbstractEventLoop]) -> C
 
 def replace_new_event_loop(new_event_loop: Callable[[], asyncio.AbstractEventLoop]) -> Callable[[], None]:
     """Replace the function that asyncio makes loops with; a policy that the program sets later still wins."""
-    original = asyncio.events.new_event_loop
-    policy = getattr(asyncio.events, "_event_loop_policy", None)
+    events: Any = asyncio.events
+    original = events.new_event_loop
+    # asyncio makes its own policy when first needed: made here, it is told from one that the program sets.
+    current_policy = getattr(events, "_get_event_loop_policy", lambda: None)
+    policy = current_policy()
 
     def replaced() -> asyncio.AbstractEventLoop:
-        if getattr(asyncio.events, "_event_loop_policy", None) not in (None, policy):
-            return original()
-        return new_event_loop()
+        made: asyncio.AbstractEventLoop = new_event_loop() if current_policy() is policy else original()
+        return made
 
     def put(function: Callable[[], asyncio.AbstractEventLoop]) -> None:
-        for module in (asyncio.events, asyncio):
-            module.new_event_loop = function  # type: ignore[attr-defined]
+        events.new_event_loop = asyncio.new_event_loop = function
 
     put(replaced)
     return lambda: put(original)
