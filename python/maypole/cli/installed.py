@@ -24,7 +24,9 @@ PACKAGES = (
     Package("uvicorn", "uvicorn app:app --loop maypole:new_event_loop", "0.36"),
     Package("gunicorn", 'CONFIG_KWARGS = {"loop": "maypole:new_event_loop"} in a class on UvicornWorker'),
     Package("hypercorn", "maypole run -m hypercorn --workers 0 app:app"),
-    Package("granian", "maypole run -m granian --interface asgi --loop asyncio app:app"),
+    Package(
+        "granian", 'asyncio.new_event_loop = maypole.new_event_loop, then Granian(…, loop="asyncio").serve()'
+    ),
     Package("fastapi", "uvicorn app:app --loop maypole:new_event_loop"),
     Package("aiohttp", "web.run_app(app, loop=maypole.new_event_loop()); a client: " + RUN),
     Package("anyio", 'anyio.run(main, backend_options={"loop_factory": maypole.new_event_loop})'),
