@@ -1,8 +1,9 @@
 //! The module object: makes the types in the order of their needs and says how it was built.
 
+use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::capi::{Obj, Raised, names};
 use crate::{aio, asyncio, event_loop, flow, future, handle, resolver, task, thread_safe_handle, transport};
@@ -16,6 +17,7 @@ fn maypole_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(pending_tasks, module)?)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
     module.add_function(wrap_pyfunction!(has_exact_timeouts, module)?)?;
+    module.add_function(wrap_pyfunction!(trace_to_perfetto, module)?)?;
     // PyO3 lists only what it added itself; a list without the types above would be wrong, so there is none.
     module.delattr(intern!(module.py(), "__all__"))
 }
@@ -89,4 +91,14 @@ fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 #[pyo3(name = "_has_exact_timeouts")]
 fn has_exact_timeouts() -> PyResult<bool> {
     Ok(maypole_sys::Poller::has_exact_timeouts()?)
+}
+
+/// Turns a trace document into a trace that Perfetto and `chrome://tracing` open.
+///
+/// Raises `ValueError` for what is no document of this version, with one sentence that says why.
+#[pyfunction]
+fn trace_to_perfetto(py: Python<'_>, document: &[u8]) -> PyResult<Py<PyBytes>> {
+    let trace = py.detach(|| maypole_trace::perfetto::from_json(document));
+    let trace = trace.map_err(|refusal| PyValueError::new_err(refusal.to_string()))?;
+    Ok(PyBytes::new(py, &trace).unbind())
 }

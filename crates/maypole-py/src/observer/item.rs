@@ -9,8 +9,9 @@ use pyo3::ffi;
 
 use super::instruments::Hook;
 use super::places::{self, Place};
-use super::recording::{Ready, Recording};
+use super::recording::{Ready, Recording, method_of};
 use super::{Observer, RECORDS, STAMPS};
+use crate::aio::operation::Operation;
 use crate::asyncio;
 use crate::capi::class::Native;
 use crate::capi::error::{restore, take};
@@ -30,6 +31,7 @@ struct Waited {
     kind: WaitKind,
     site: SiteId,
     on_task: u32,
+    operation: TextId,
 }
 
 /// What is known of an item before it runs.
@@ -226,9 +228,8 @@ impl Observer {
         let wait = self.wait_of(task);
         self.record(|recording| {
             let (now, on_task) = (recording.now(), recording.number(wait.on_task));
-            recording
-                .ring
-                .push(Event::wait(now, number, wait.kind, wait.site, on_task));
+            let event = Event::wait(now, number, wait.kind, wait.site, on_task);
+            recording.ring.push(event.calling(wait.operation));
         });
     }
 
@@ -236,11 +237,14 @@ impl Observer {
     fn wait_of(&self, task: &TaskObject) -> Waited {
         let awaited = task.awaited();
         let kind = places::kind_of(awaited.as_deref());
-        let (mut site, mut told) = (SiteId::NONE, WaitKind::Unknown);
+        let (mut site, mut told, mut operation) = (SiteId::NONE, WaitKind::Unknown, TextId::NONE);
         if kind != WaitKind::Turn
             && let Some(coroutine) = task.coroutine()
         {
-            (site, told) = self.users_place(&places::chain(&coroutine));
+            (site, told, operation) = self.users_place(&places::chain(&coroutine));
+        }
+        if let Some(native) = awaited.as_deref().and_then(Operation::downcast) {
+            self.record(|recording| operation = recording.texts.intern(method_of(native.name())));
         }
         let kind = match (kind, told) {
             (WaitKind::Future | WaitKind::Unknown, told) if told != WaitKind::Unknown => told,
@@ -251,7 +255,12 @@ impl Observer {
             .as_deref()
             .and_then(TaskObject::downcast)
             .map_or(0, TaskObject::trace_id);
-        Waited { kind, site, on_task }
+        Waited {
+            kind,
+            site,
+            on_task,
+            operation,
+        }
     }
 
     /// A task that is not done, for the end of the recording.
@@ -278,9 +287,10 @@ impl Observer {
         live
     }
 
-    /// The innermost line of the program's own code, and what the innermost function is known to wait for.
-    fn users_place(&self, chain: &[Place]) -> (SiteId, WaitKind) {
+    /// The innermost line of the program's own code, what the innermost function is known to wait for, and what that line called.
+    fn users_place(&self, chain: &[Place]) -> (SiteId, WaitKind, TextId) {
         let mut kind = WaitKind::Unknown;
+        let mut operation = TextId::NONE;
         let (mut site, mut fallback) = (SiteId::NONE, SiteId::NONE);
         for (depth, place) in chain.iter().rev().enumerate() {
             let Some((known, here)) = self.site_of(place) else {
@@ -296,11 +306,12 @@ impl Observer {
                 site = here;
                 break;
             }
+            operation = known.operation;
         }
         if site == SiteId::NONE {
             site = fallback;
         }
-        (site, kind)
+        (site, kind, operation)
     }
 
     fn site_of(&self, place: &Place) -> Option<(super::recording::Code, SiteId)> {

@@ -37,6 +37,8 @@ pub(super) struct Code {
     /// It is of the program, not of asyncio or maypole.
     pub(super) is_users: bool,
     pub(super) wait: WaitKind,
+    /// Its name without the class, if it is asyncio's or maypole's: what the program called.
+    pub(super) operation: TextId,
     file: TextId,
     function: TextId,
 }
@@ -49,6 +51,11 @@ enum Ticks {
     Virtual {
         now_ns: u64,
     },
+}
+
+/// The last part of a qualified name.
+pub(super) fn method_of(qualified: &str) -> &str {
+    qualified.rsplit_once('.').map_or(qualified, |(_, method)| method)
 }
 
 /// One recording.
@@ -298,9 +305,15 @@ impl Recording {
         if self.held.len() >= OBJECTS_MAX {
             return;
         }
+        let operation = if is_users {
+            TextId::NONE
+        } else {
+            self.texts.intern(method_of(function))
+        };
         let known = Code {
             is_users,
             wait,
+            operation,
             file: self.texts.intern(file),
             function: self.texts.intern(function),
         };
