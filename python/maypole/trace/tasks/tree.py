@@ -22,8 +22,8 @@ from maypole.trace.tasks.nodes import Circle, Place, TaskNode, Tree
 from maypole.trace.tasks.waiting import NOTHING, Wait, chain_of, wait_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from types import FrameType
+    from collections.abc import Iterable, Iterator
+    from types import CodeType, FrameType
 
 
 __all__ = ["tree"]
@@ -96,33 +96,33 @@ def _look(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> _Look:
         wait = wait_of(task, chain)
         future = getattr(task, "_fut_waiter", None)
         state = "ready" if future is None or future.done() else "waiting"
-        return _Look(state, wait, _places(frame for _, frame in chain if frame is not None), "")
+        return _Look(state, wait, _places(_lines(chain)), "")
     except Exception as error:
         return _Look("waiting", NOTHING, (), f"cannot be looked at: {type(error).__name__}")
+
+
+def _lines(chain: list[tuple[object, FrameType | None]]) -> Iterator[tuple[CodeType, int | None]]:
+    return ((frame.f_code, frame.f_lineno) for _, frame in chain if frame is not None)
 
 
 def _running_stack(loop: Any, task: asyncio.Task[Any]) -> tuple[Place, ...]:
     """Return where a task that runs now stands, whatever it calls; without what asks for it."""
     frame = sys._current_frames().get(getattr(loop, "_thread_id", None) or 0)
     outermost = getattr(task.get_coro(), "cr_frame", None)
-    inside = []
+    # Frames of another thread may end at any moment, and would end here: only lines are taken out of them.
+    lines: list[tuple[CodeType, int | None]] = []
     while frame is not None:
-        inside.append(frame)
+        if lines or not frame.f_globals.get("__name__", "").startswith(__package__):
+            lines.append((frame.f_code, frame.f_lineno))
         if frame is outermost:
-            frames = list(reversed(inside))
-            while frames and frames[-1].f_globals.get("__name__", "").startswith(__package__):
-                frames.pop()
-            return _places(frames)
+            return _places(reversed(lines))
         frame = frame.f_back
-    return _places([outermost] if outermost is not None else [])
+    return _places([] if outermost is None else [(outermost.f_code, outermost.f_lineno)])
 
 
-def _places(frames: Iterable[FrameType]) -> tuple[Place, ...]:
+def _places(lines: Iterable[tuple[CodeType, int | None]]) -> tuple[Place, ...]:
     return tuple(
-        place(
-            frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname, code_rank(frame.f_code) == 2
-        )
-        for frame in frames
+        place(code.co_filename, line, code.co_qualname, own=code_rank(code) == 2) for code, line in lines
     )
 
 
