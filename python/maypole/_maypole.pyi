@@ -52,6 +52,16 @@ class _BuildInfo(TypedDict):
 class _HasFileno:
     def fileno(self) -> int: ...
 
+def trace_to_perfetto(document: bytes) -> bytes:
+    """Turn a trace document into a trace that Perfetto and ``chrome://tracing`` open.
+
+    Args:
+        document: one JSON document of the trace format.
+
+    Raises:
+        ValueError: for what is no document of this version, with one sentence that says why.
+    """
+
 def build_info() -> _BuildInfo:
     """Say how the native module was built.
 
@@ -277,6 +287,12 @@ class Loop:
     def _watch_items(self, on: bool, /) -> None:
         """Stamp the beginning of each item from now on, or stop that."""
 
+    def _keep_parents(self, on: bool, /) -> None:
+        """Let each new task remember, weakly, the task that makes it, or stop that."""
+
+    def _trace_number(self, task: object, /) -> int:
+        """Return what the recording calls a task; 0 without a recording, and for what is no native task."""
+
     def _set_instrument(self, name: str, function: Callable[..., object] | None, /) -> None:
         """Set the hook of that name, or remove it with None.
 
@@ -323,8 +339,8 @@ class Loop:
         """Write an event that the Python half saw; without a recording it does nothing.
 
         Args:
-            group: "gc" (number: the generation), "executor" (begin_ns: handed in, number: begun), "stalls" (text: its kind)
-                or "marks" (at begin_ns; text: the source, a zero character, the text).
+            group: "gc" (number: the generation), "executor" (begin_ns: handed in, number: begun), "stalls" (text: its kind,
+                number: its task's, see `_trace_number`) or "marks" (at begin_ns; text: the source, a zero character, the text).
 
         Raises:
             ValueError: for another group.
@@ -583,6 +599,10 @@ class Task(Future[_T_co], asyncio.Task[_T_co], Generic[_T_co]):  # type: ignore[
     _log_destroy_pending: bool
     @property
     def _coro(self) -> Any: ...
+    @property
+    def _parent(self) -> asyncio.Task[Any] | None:
+        """The task that made this one, while it lives; known for tasks made while `Loop._keep_parents` was on."""
+
     @property
     def _fut_waiter(self) -> asyncio.Future[Any] | None: ...
     @property
@@ -1461,6 +1481,9 @@ class Breaker:
     def admit(self, now: float) -> Lease | None:
         """Ask to make a call; None when it must not be made, and `blocked` says why."""
 
+    def enter(self, now: float) -> Lease | None:
+        """Ask to make a call of a closed breaker that times none and has nothing to tell; None: ask `admit`."""
+
     def blocked(self) -> tuple[_BreakerState, float | None]:
         """Return which state blocked the last call, and in how many seconds one may pass (None: unknown)."""
 
@@ -1530,7 +1553,7 @@ class Lease:
         """The call begins only now: what was waited for since the admission is not the remote's time."""
 
     def finish(self, now: float, failed: bool) -> bool:
-        """Say how the call ended; False when the lease had ended before."""
+        """Say how the call ended, unless it had ended before; return whether there are transitions to take."""
 
     def give_back(self, now: float) -> bool:
         """Give the lease back uncounted; False when it had ended before."""

@@ -152,7 +152,7 @@ impl LoopObject {
     pub(crate) fn enqueue_new_task(&self, object: &Owned, task: &TaskObject) -> Result<()> {
         self.check_open()?;
         self.observer.spawned();
-        if self.observer.looks() {
+        if self.observer.looks_at_spawns() {
             return self.enqueue_seen_spawn(object, task);
         }
         self.enqueue(object.clone());
@@ -161,6 +161,9 @@ impl LoopObject {
 
     #[cold]
     fn enqueue_seen_spawn(&self, object: &Owned, task: &TaskObject) -> Result<()> {
+        if self.observer.keeps_parents() {
+            task.remember_parent(self)?;
+        }
         if self.observer.records() {
             self.observer.record_spawn(task);
         }

@@ -6,7 +6,7 @@ use pyo3::ffi;
 
 use super::recording::Recording;
 use super::sampling::ONE_IN;
-use super::{RECORDS, STAMPS};
+use super::{PARENTS, RECORDS, STAMPS};
 use crate::capi::class::{Class, Native, fast, getter, noargs};
 use crate::capi::error::{os_error, runtime_error, type_error, value_error};
 use crate::capi::object::{boolean, none};
@@ -31,6 +31,16 @@ pub(crate) fn declare(class: Class) -> Class {
             c"_watch_items",
             fast!(LoopObject, watch_items),
             c"Stamp the beginning of each item, or stop that.",
+        )
+        .fast(
+            c"_keep_parents",
+            fast!(LoopObject, keep_parents),
+            c"Let new tasks remember who made them, or stop that.",
+        )
+        .fast(
+            c"_trace_number",
+            fast!(LoopObject, trace_number),
+            c"Return what the recording calls a task.",
         )
         .fast(
             c"_set_instrument",
@@ -83,7 +93,11 @@ fn metrics(this: &LoopObject) -> Result<Owned> {
         ("watched", number(watched)?),
         ("tasks", tasks(this)?),
         ("transports", transports(this)?),
-        ("histograms", histograms(this)?),
+        ("histograms", histograms(this, buckets)?),
+        (
+            "sums",
+            histograms(this, |histogram| call::unsigned(histogram.sum()))?,
+        ),
         ("sampling", number(ONE_IN.into())?),
         ("functions", functions(this)?),
     ])
@@ -113,7 +127,7 @@ fn transports(this: &LoopObject) -> Result<Owned> {
     ])
 }
 
-fn histograms(this: &LoopObject) -> Result<Owned> {
+fn histograms(this: &LoopObject, told: impl Fn(&Histogram) -> Result<Owned>) -> Result<Owned> {
     // Copied out first: making Python objects may run the collector, and with it other people's code.
     let copies = {
         let all = this.observer.metrics.histograms.borrow();
@@ -127,7 +141,7 @@ fn histograms(this: &LoopObject) -> Result<Owned> {
     };
     let mut entries = Vec::with_capacity(copies.len());
     for (name, histogram) in &copies {
-        entries.push((*name, buckets(histogram)?));
+        entries.push((*name, told(histogram)?));
     }
     call::dict(&entries)
 }
@@ -178,6 +192,20 @@ fn watch_items(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
     let on = given[0].truthy()?;
     this.observer.set_flag(STAMPS, on);
     Ok(none())
+}
+
+fn keep_parents(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let (given, _) = args.at_least("_keep_parents", &["on"], 1)?;
+    let on = given[0].truthy()?;
+    this.observer.set_flag(PARENTS, on);
+    Ok(none())
+}
+
+/// `_trace_number(task)`: 0 without a recording, and for what is no native task.
+fn trace_number(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let (given, _) = args.at_least("_trace_number", &["task"], 1)?;
+    let task = TaskObject::downcast(given[0]).filter(|_| this.observer.records());
+    call::unsigned(task.map_or(0, |task| this.observer.number_of(task)).into())
 }
 
 fn set_instrument(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
@@ -344,6 +372,7 @@ impl Recording {
                 } else {
                     self.stacks.push(&sites)
                 };
+                let task = u32::try_from(numbers[2]).unwrap_or(0);
                 Event::stall(begin, end, task, self.texts.intern(text), stack)
             }
             "marks" => {

@@ -25,6 +25,7 @@ pub(super) fn declare(class: Class) -> Class {
         .fast(c"set_exception", fast!(TaskObject, refuse_exception), c"A task's exception comes from its coroutine.")
         .attribute(c"_coro", getter!(TaskObject, get_coro), None)
         .attribute(c"_fut_waiter", getter!(TaskObject, get_waits_for), None)
+        .attribute(c"_parent", getter!(TaskObject, get_parent), None)
         .attribute(c"_must_cancel", getter!(TaskObject, get_must_cancel), None)
         .attribute(c"_num_cancels_requested", getter!(TaskObject, get_cancels), None)
         .attribute(
@@ -95,6 +96,14 @@ fn refuse_exception(_: &TaskObject, _: Args<'_>) -> Result<Owned> {
 
 fn get_waits_for(this: &TaskObject) -> Result<Owned> {
     Ok(this.waits_for.get_or_none())
+}
+
+/// The task that made this one, while it lives and if it was kept; else None.
+fn get_parent(this: &TaskObject) -> Result<Owned> {
+    match this.parent.get() {
+        Some(weak) => weak.call(&[]),
+        None => Ok(none()),
+    }
 }
 
 fn get_must_cancel(this: &TaskObject) -> Result<Owned> {

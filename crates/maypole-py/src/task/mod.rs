@@ -47,6 +47,8 @@ pub(crate) struct TaskObject {
     waits_for: Field,
     /// The exception that the next step throws into the coroutine.
     to_throw: Field,
+    /// A weak reference to the task that made this one, if somebody wanted it to be kept.
+    parent: Field,
     /// The number in the default name.
     number: Cell<u64>,
     /// Neighbours in the list of all pending tasks.
@@ -128,6 +130,7 @@ impl TaskObject {
             self.name.take(),
             self.waits_for.take(),
             self.to_throw.take(),
+            self.parent.take(),
         ];
         self.number.set(0);
         self.cancels.set(0);
@@ -144,6 +147,21 @@ impl TaskObject {
         if let Some(own) = event_loop.and_then(LoopObject::downcast) {
             own.observer.metrics.tasks_destroyed.add(1);
         }
+    }
+
+    /// Keeps a weak reference to the task that runs, which is the one that makes this one.
+    ///
+    /// # Errors
+    /// Only when memory is short.
+    #[cold]
+    pub(crate) fn remember_parent(&self, event_loop: &LoopObject) -> Result<()> {
+        let Some(parent) = current::of(event_loop.as_obj())? else {
+            return Ok(());
+        };
+        // SAFETY: a live task, which can be referred to weakly; without a callback its references are one object.
+        let weak = unsafe { Owned::steal(ffi::PyWeakref_NewRef(parent.as_ptr(), std::ptr::null_mut()))? };
+        self.parent.set(weak);
+        Ok(())
     }
 
     /// The coroutine, until the task is freed.
@@ -188,6 +206,7 @@ impl TaskObject {
             &self.name,
             &self.waits_for,
             &self.to_throw,
+            &self.parent,
         ] {
             visitor.visit_opt(field.peek())?;
         }
@@ -265,6 +284,9 @@ impl TaskObject {
         let event_loop = self.future.event_loop()?.own();
         if let Some(own) = LoopObject::downcast(&event_loop) {
             own.observer.spawned();
+            if own.observer.keeps_parents() {
+                self.remember_parent(own)?;
+            }
         }
         if eager_start
             && event_loop
