@@ -14,8 +14,10 @@
 //! | [`histogram`] | how long, how many: always on, fixed memory |
 //! | [`document`] | the trace format: made from a recording, written, read |
 //! | [`perfetto`] | the document as a trace for Perfetto |
+//! | [`diagnoses`] | what the document says |
 #![forbid(unsafe_code)]
 
+pub mod diagnoses;
 pub mod document;
 pub mod event;
 pub mod histogram;
