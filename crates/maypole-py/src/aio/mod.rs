@@ -43,6 +43,11 @@ pub(crate) fn is_future_class(class: *mut pyo3::ffi::PyObject) -> bool {
     class == operation::class().as_ptr() || class == gather::class().as_ptr()
 }
 
+/// Whether the object is what `gather` gave.
+pub(crate) fn is_gathering(object: &Obj) -> bool {
+    Gathering::downcast(object).is_some()
+}
+
 /// Runs an item of the queue that is one of ours: a `sleep` whose time has come, a gathering with a child that is done. No Python
 /// code runs.
 #[inline(always)]

@@ -94,7 +94,7 @@ impl Observer {
     /// `ValueError` for a name that no hook has.
     pub(super) fn set_hook(&self, name: &str, function: Option<Owned>) -> Result<()> {
         let Some((_, hook)) = HOOKS_BY_NAME.iter().find(|(known, _)| *known == name) else {
-            return Err(value_error(&format!("no hook is called {name:?}")));
+            return Err(value_error(&format!("no hook is called '{name}'")));
         };
         let old = self.instruments.field(*hook).replace(function);
         self.hooks_changed();

@@ -281,7 +281,7 @@ fn trace_note(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
     if known {
         Ok(none())
     } else {
-        Err(value_error(&format!("no group is called {group:?}")))
+        Err(value_error(&format!("no group is called '{group}'")))
     }
 }
 

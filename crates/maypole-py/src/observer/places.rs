@@ -8,10 +8,9 @@ use std::ffi::c_int;
 use maypole_trace::WaitKind;
 use pyo3::ffi;
 
-use crate::aio::operation::Operation;
+use crate::aio::{self, operation::Operation};
 use crate::capi::error::take;
 use crate::capi::{Obj, Owned, Result, call, names};
-use crate::future::FutureObject;
 use crate::task::TaskObject;
 
 /// A chain of awaits is followed so far.
@@ -140,14 +139,12 @@ pub(super) fn kind_of(awaited: Option<&Obj>) -> WaitKind {
     if TaskObject::downcast(awaited).is_some() {
         return WaitKind::Task;
     }
-    if FutureObject::downcast(awaited).is_some() {
-        return WaitKind::Future;
-    }
     // SAFETY: the type of a live object has a name.
     let name = unsafe { std::ffi::CStr::from_ptr((*awaited.type_ptr()).tp_name) };
     match name.to_bytes() {
         b"_asyncio.Task" => WaitKind::Task,
-        b"_GatheringFuture" | b"maypole._maypole.Gathering" => WaitKind::Gather,
+        b"_GatheringFuture" => WaitKind::Gather,
+        _ if aio::is_gathering(awaited) => WaitKind::Gather,
         _ => WaitKind::Future,
     }
 }
