@@ -62,6 +62,16 @@ def trace_to_perfetto(document: bytes) -> bytes:
         ValueError: for what is no document of this version, with one sentence that says why.
     """
 
+def trace_diagnoses(document: bytes) -> str:
+    """Say what a trace document shows, as JSON: tables of tasks and functions, worst turns, stalls, lost tasks, Little's law.
+
+    Args:
+        document: one JSON document of the trace format.
+
+    Raises:
+        ValueError: for what is no document of this version, with one sentence that says why.
+    """
+
 def build_info() -> _BuildInfo:
     """Say how the native module was built.
 

@@ -9,9 +9,8 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import pytest
-
 import maypole
+import pytest
 
 CAPACITY = 100_000
 

@@ -18,6 +18,7 @@ fn maypole_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(build_info, module)?)?;
     module.add_function(wrap_pyfunction!(has_exact_timeouts, module)?)?;
     module.add_function(wrap_pyfunction!(trace_to_perfetto, module)?)?;
+    module.add_function(wrap_pyfunction!(trace_diagnoses, module)?)?;
     // PyO3 lists only what it added itself; a list without the types above would be wrong, so there is none.
     module.delattr(intern!(module.py(), "__all__"))
 }
@@ -101,4 +102,13 @@ fn trace_to_perfetto(py: Python<'_>, document: &[u8]) -> PyResult<Py<PyBytes>> {
     let trace = py.detach(|| maypole_trace::perfetto::from_json(document));
     let trace = trace.map_err(|refusal| PyValueError::new_err(refusal.to_string()))?;
     Ok(PyBytes::new(py, &trace).unbind())
+}
+
+/// Says what a trace document shows, as JSON: tables of tasks and functions, worst turns, stalls, lost tasks, Little's law.
+///
+/// Raises `ValueError` for what is no document of this version, with one sentence that says why.
+#[pyfunction]
+fn trace_diagnoses(py: Python<'_>, document: &[u8]) -> PyResult<String> {
+    py.detach(|| maypole_trace::diagnoses::from_json(document))
+        .map_err(|refusal| PyValueError::new_err(refusal.to_string()))
 }
