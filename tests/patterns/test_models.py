@@ -431,7 +431,7 @@ class BreakerMachine(RuleBasedStateMachine):
         if call is None:
             return
         live = call.lease.live
-        assert call.lease.finish(float(self.now), failed) is live
+        assert call.lease.finish(float(self.now), failed) is (live and self.native.changed)
         if not live:
             return
         self.pass_time()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from asyncio import get_running_loop
 from dataclasses import dataclass
 from functools import wraps
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
@@ -204,14 +205,8 @@ class CircuitBreaker:
 
     async def __aenter__(self) -> Permit:
         """Ask to make a call; what happens in the block is its result, unless the permit is ended in it."""
-        lease = self._core.admit(asyncio.get_running_loop().time())
-        if self._core.changed:
-            self._tell_changes()
-        if lease is None:
-            raise self._refusal()
-        if self._times_calls:
-            self._watch()
-        permit = Permit(self, lease)
+        lease = self._core.enter(get_running_loop().time())
+        permit = self.acquire() if lease is None else Permit(self, lease)
         self._permits.push(permit)
         return permit
 
@@ -220,10 +215,10 @@ class CircuitBreaker:
     ) -> Awaitable[None]:
         """End the call."""
         permit = self._permits.pop()
-        if error is None:
-            permit.success()
-        else:
+        if error is not None:
             self._end(permit, error)
+        elif permit._lease.finish(get_running_loop().time(), False):
+            self._tell_changes()
         return _READY
 
     def __enter__(self) -> Permit:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class PerTask(Generic[T]):
-    """A stack for each task; outside a task, for each thread.
+    """A stack for each task; outside a task, for each thread. What is entered is never the same object twice.
 
     >>> entered = PerTask()
     >>> entered.push("outer")
@@ -31,9 +31,10 @@ class PerTask(Generic[T]):
             here: object = current_task() or get_ident()
         except RuntimeError:  # no loop runs
             here = get_ident()
-        if here in self._last:
-            self._others.setdefault(here, []).append(self._last[here])
-        self._last[here] = value
+        before = self._last.setdefault(here, value)
+        if before is not value:
+            self._others.setdefault(here, []).append(before)
+            self._last[here] = value
 
     def pop(self) -> T:
         """Return what this task entered last, and forget it.
@@ -45,10 +46,10 @@ class PerTask(Generic[T]):
             here: object = current_task() or get_ident()
         except RuntimeError:  # no loop runs
             here = get_ident()
-        if here not in self._last:
+        value = self._last.pop(here, None)
+        if value is None:
             raise RuntimeError("left in another task than entered; acquire() gives what any task may end")
-        value = self._last.pop(here)
-        if here in self._others:
+        if self._others and here in self._others:
             self._uncover(here)
         return value
 

@@ -77,8 +77,7 @@ class Permit:
 
     def success(self) -> None:
         """The call ended well."""
-        self._lease.finish(now(), False)
-        if self._breaker._core.changed:
+        if self._lease.finish(now(), False):
             self._breaker._tell_changes()
 
     def failure(self, error: BaseException | None = None) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from functools import wraps
 from inspect import iscoroutinefunction
+from math import inf
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from maypole._maypole import Limiter, Ready, Rule
@@ -29,6 +30,8 @@ T = TypeVar("T")
 _READY = Ready()
 # A loop may round the time of a timer to its own steps (uvloop: 1 ms), and call a little early.
 _LOOP_STEP = 0.001
+# A line that moves faster shares wake-ups: the next comes so much later than the last, and serves all who are due.
+_WAKE_STEP = 0.0005
 # No timer is set further ahead: some loops refuse a very late one.
 _TIMER_MAX = 86_400.0
 
@@ -96,7 +99,16 @@ class RateLimit:
     0.02
     """
 
-    __slots__ = ("__weakref__", "_core", "_timer", "_timer_loop", "_timer_when", "events", "name")
+    __slots__ = (
+        "__weakref__",
+        "_core",
+        "_fired_at",
+        "_timer",
+        "_timer_loop",
+        "_timer_when",
+        "events",
+        "name",
+    )
 
     def __init__(
         self,
@@ -123,6 +135,7 @@ class RateLimit:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_loop: asyncio.AbstractEventLoop | None = None
         self._timer_when = 0.0
+        self._fired_at = -inf
 
     @classmethod
     def window(
@@ -426,6 +439,8 @@ class RateLimit:
             return
         loop = first.loop
         armed = self._timer is not None and self._timer_loop is loop and not loop.is_closed()
+        if self._timer_loop is loop:
+            due = max(due, self._fired_at + _WAKE_STEP)
         if armed and self._timer_when <= due:
             return
         if asyncio._get_running_loop() is not loop:
@@ -436,6 +451,8 @@ class RateLimit:
             return
         if armed and self._timer is not None:
             self._timer.cancel()
+        if self._timer_loop is not loop:
+            self._fired_at = -inf  # by another clock
         self._timer_loop = loop
         self._timer_when = min(due, at + _TIMER_MAX)
         self._timer = loop.call_at(self._timer_when, self._fire)
@@ -443,6 +460,7 @@ class RateLimit:
     def _fire(self) -> None:
         armed_for = self._timer_when
         self._timer = None
+        self._fired_at = asyncio.get_running_loop().time()
         self._serve()
         if self._timer is not None and self._timer_when <= armed_for:
             # The loop called before its own time: its clock has coarser steps than the rule.

@@ -158,6 +158,14 @@ impl Breaker {
         })
     }
 
+    /// Ask to make a call, as [`Breaker::admit`] does, where no answer but yes is possible and nothing changes: closed,
+    /// no call is timed, and all transitions were taken. `None` says nothing: ask [`Breaker::admit`].
+    pub fn enter(&mut self, reading_ns: u64) -> Option<Admission> {
+        let plain =
+            matches!(self.state, State::Closed) && self.settings.slow_ns.is_none() && !self.has_transitions();
+        if plain { self.admit(reading_ns).ok() } else { None }
+    }
+
     /// The call has not begun: its owner waits for something else, and no time runs until [`Breaker::begin`].
     pub fn hold(&mut self, reading_ns: u64, call: Admission) {
         self.tick_at(reading_ns);

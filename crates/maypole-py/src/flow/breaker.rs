@@ -50,6 +50,15 @@ impl PyBreaker {
         })
     }
 
+    /// Ask to make a call of a closed breaker that times none and has nothing to tell; None: ask `admit`.
+    fn enter(slf: PyRef<'_, Self>, now: f64) -> Option<PyLease> {
+        let admitted = held(&slf.0).breaker.enter(deadline_ns(now))?;
+        Some(PyLease {
+            breaker: slf.into(),
+            admission: Mutex::new(Some(admitted)),
+        })
+    }
+
     /// Which state blocked the last call, and in how many seconds one may pass (None: unknown).
     fn blocked(&self) -> (&'static str, Option<f64>) {
         let state = held(&self.0);
@@ -222,14 +231,14 @@ impl PyLease {
         }
     }
 
-    /// Say how the call ended; False when the lease had ended before.
+    /// Say how the call ended, unless it had ended before; returns whether there are transitions to take.
     fn finish(&self, now: f64, failed: bool) -> bool {
         let Some(admission) = held(&self.admission).take() else {
             return false;
         };
         let breaker = &mut held(&self.breaker.get().0).breaker;
         breaker.finish(deadline_ns(now), admission, failed);
-        true
+        breaker.has_transitions()
     }
 
     /// Give the lease back uncounted; False when it had ended before.
