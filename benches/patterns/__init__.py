@@ -1,0 +1,1 @@
+"""Patterns against other libraries: what each gets wrong, and what each costs."""
