@@ -15,8 +15,10 @@ pub(super) fn put_tasks(program: &Program<'_>, put: &mut dyn FnMut(TraceEvent)) 
         let tid = thread_of(lane.task.id);
         let name = names.get(&lane.task.id).map_or("task", String::as_str);
         program.name_thread(tid, name, put);
+        let function = program.document.site(lane.task.function);
+        let function = function.map_or("running", |site| program.document.string(site.function));
         for span in &lane.spans {
-            put(slice(program, tid, span));
+            put(slice(program, tid, function, span));
         }
         if let Ok(ended_ns) = u64::try_from(lane.task.ended_ns) {
             let event = program
@@ -33,14 +35,14 @@ pub(super) fn put_tasks(program: &Program<'_>, put: &mut dyn FnMut(TraceEvent)) 
     }
 }
 
-fn slice(program: &Program<'_>, tid: u64, span: &Span) -> TraceEvent {
+fn slice(program: &Program<'_>, tid: u64, function: &str, span: &Span) -> TraceEvent {
     let slice = |name: &str| program.slice(tid, name, span.begin_ns, span.end_ns);
     match span.state {
         State::Ready(step) => slice("ready")
             .of("ready")
             .coloured("thread_state_runnable")
             .with("waker", step.waker.name()),
-        State::Running(_) => slice("running").of("running").coloured("thread_state_running"),
+        State::Running(_) => slice(function).of("running").coloured("thread_state_running"),
         State::Waiting(wait) => waiting(program, slice(&format!("waiting: {}", wait.kind.name())), &wait),
     }
 }
@@ -93,13 +95,21 @@ pub(super) fn put_arrows(program: &Program<'_>, callbacks: &[(u64, u64)], put: &
             ),
             _ => continue,
         };
-        // An arrow that does not begin in a slice, or goes back in time, is none.
-        if ran_at(runs, step.ready_ns).is_none_or(|end_ns| step.begin_ns < end_ns) {
+        // An arrow that does not begin in a slice, goes back in time or to itself, is none.
+        let Some((begin_ns, end_ns)) = run_at(runs, step.ready_ns) else {
+            continue;
+        };
+        if step.begin_ns < end_ns || tid == thread_of(step.task) {
             continue;
         }
         id += 1;
         let event = |ph, tid, ns| program.event(ph, "wakes", tid).of("wakes").joined(id).at(ns);
-        put(event("s", tid, step.ready_ns));
+        // At the very end of a slice, readers take the next one.
+        put(event(
+            "s",
+            tid,
+            step.ready_ns.min(end_ns.saturating_sub(1)).max(begin_ns),
+        ));
         put(TraceEvent {
             bp: Some("e"),
             ..event("f", thread_of(step.task), step.begin_ns)
@@ -107,12 +117,10 @@ pub(super) fn put_arrows(program: &Program<'_>, callbacks: &[(u64, u64)], put: &
     }
 }
 
-/// The end of the run that went on at a moment, of runs in the order of their beginning.
-fn ran_at(runs: &[(u64, u64)], at_ns: u64) -> Option<u64> {
+/// The run that went on at a moment, of runs in the order of their beginning.
+fn run_at(runs: &[(u64, u64)], at_ns: u64) -> Option<(u64, u64)> {
     let newest = runs
         .partition_point(|(begin_ns, _)| *begin_ns <= at_ns)
         .checked_sub(1)?;
-    runs.get(newest)
-        .map(|(_, end_ns)| *end_ns)
-        .filter(|end_ns| at_ns <= *end_ns)
+    runs.get(newest).copied().filter(|(_, end_ns)| at_ns <= *end_ns)
 }

@@ -72,10 +72,10 @@ fn a_task_is_ready_running_and_waiting_in_turn() {
         .collect();
     let expected = [
         ("ready", 1_000, 1_000),
-        ("running", 2_000, 2_001),
+        ("main", 2_000, 2_001),
         ("waiting: task", 4_001, 1_899),
         ("ready", 5_900, 1_100),
-        ("running", 7_000, 1_000),
+        ("main", 7_000, 1_000),
     ];
     assert_eq!(slices, expected);
     let waiting = of_phase(&events, "X")
@@ -101,6 +101,31 @@ fn an_arrow_goes_from_the_waker_to_the_woken() {
     assert_eq!(ends("s"), [(1, 1001, 3_000), (2, 1002, 5_900)]);
     assert_eq!(ends("f"), [(1, 1002, 5_000), (2, 1001, 7_000)]);
     assert!(of_phase(&events, "f").all(|event| event["bp"] == "e"));
+}
+
+#[test]
+fn who_wakes_itself_gets_no_arrow() {
+    let document = Recorded::with([
+        Event::step(1, u16::MAX, 1_000, 2_000, 3_000, Waker::Unknown, 0),
+        Event::wait(3_000, 1, WaitKind::Turn, SiteId::NONE, 0),
+        Event::step(1, u16::MAX, 2_900, 4_000, 5_000, Waker::Task, 1),
+    ]);
+    assert_eq!(of_phase(&trace(&document.document(9_000)), "s").count(), 0);
+}
+
+#[test]
+fn an_arrow_from_the_end_of_a_run_begins_within_it() {
+    let document = Recorded::with([
+        Event::step(1, u16::MAX, 1_000, 2_000, 3_000, Waker::Unknown, 0),
+        Event::step(2, u16::MAX, 3_000, 4_000, 5_000, Waker::Task, 1),
+    ]);
+    let events = trace(&document.document(9_000));
+    assert_eq!(
+        of_phase(&events, "s")
+            .map(|event| ns(&event["ts"]))
+            .collect::<Vec<_>>(),
+        [2_999]
+    );
 }
 
 #[test]
