@@ -1,6 +1,6 @@
 //! The document as a trace that Perfetto and `chrome://tracing` open.
 //!
-//! Owns [`from_json`] and [`write`]. The program is the process. Its first thread is the loop: turns, with what ran in
+//! Owns [`from_json`] and [`write()`]. The program is the process. Its first thread is the loop: turns, with what ran in
 //! them, and polls. Then a thread for each task, in the order of their creation, with slices for ready, running and
 //! waiting. Arrows go from who woke to who was woken. Jobs of threads and pauses of the garbage collector have rows of
 //! their own, cancellations, stalls and marks are instants, queue depth and utilisation are counters.
