@@ -15,6 +15,7 @@ Example:
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,9 @@ from maypole.natives import (  # noqa: E402
 )
 
 if TYPE_CHECKING:
+    from maypole import trace as trace
     from maypole.loop.policy import EventLoopPolicy as EventLoopPolicy
+    from maypole.metrics.snapshot import metrics as metrics
 
 __all__ = [
     "BoundedSemaphore",
@@ -67,6 +70,7 @@ __all__ = [
     "as_completed",
     "gather",
     "install",
+    "metrics",
     "new_event_loop",
     "open_connection",
     "open_unix_connection",
@@ -74,6 +78,7 @@ __all__ = [
     "sleep",
     "start_server",
     "start_unix_server",
+    "trace",
     "uninstall",
 ]
 if sys.version_info < (3, 16):
@@ -83,6 +88,9 @@ __version__: str = _build_info()["version"]
 
 
 def __getattr__(name: str) -> object:
+    # What looks at a program is imported when it is first used: a start without it costs nothing.
+    if name in ("metrics", "trace"):
+        return importlib.import_module(f"maypole.{name}")
     # Policies are deprecated from Python 3.14 on and gone in 3.16: reaching for ours must not warn
     # anybody else.
     if name == "EventLoopPolicy" and sys.version_info < (3, 16):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("maypole")
 
-WANTED_BY = {"MAYPOLE_AGENT": "maypole.trace.agent"}
+WANTED_BY = {"MAYPOLE_AGENT": "maypole.trace.agent", "MAYPOLE_STALL": "maypole.trace.watchdog"}
 """For each variable the module whose `attend(loop)` is called at every run while the variable is set."""
 
 OFF = ("", "0")

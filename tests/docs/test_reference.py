@@ -21,7 +21,7 @@ def documented(module: str) -> set[str]:
     return {name for cell in cells for name in re.findall(r"`(\w+)", cell)}
 
 
-@pytest.mark.parametrize("module", ["maypole", "maypole.testing"])
+@pytest.mark.parametrize("module", ["maypole", "maypole.metrics", "maypole.testing", "maypole.trace"])
 def test_a_module_exports_what_the_reference_names(module: str) -> None:
     assert documented(module) == set(importlib.import_module(module).__all__)
 

@@ -11,6 +11,7 @@ use crate::capi::class::Native;
 use crate::capi::error::{check, restore, take};
 use crate::capi::object::none;
 use crate::capi::{Obj, Owned, Result, names};
+use crate::observer::instruments::Hook;
 use crate::observer::Recording;
 use crate::task::{self, TaskObject, current};
 use crate::transport::{DatagramFields, StreamFields};
@@ -19,9 +20,15 @@ use crate::{asyncio, handle, thread_safe_handle};
 /// `_run_turns()`: turns until `stop()`, or until something that ends the program leaves a callback.
 pub(super) fn run_turns(this: &LoopObject) -> Result<Owned> {
     begin_run(this)?;
+    this.observer.tell(this.as_obj(), Hook::BeforeRun, &[])?;
     let outcome = turns(this);
     end_run(this);
-    outcome.map(|()| none())
+    let pending = if outcome.is_err() { take() } else { None };
+    let told = this.observer.tell(this.as_obj(), Hook::AfterRun, &[]);
+    match pending {
+        Some(pending) => Err(restore(pending)),
+        None => outcome.and(told).map(|()| none()),
+    }
 }
 
 fn turns(this: &LoopObject) -> Result<()> {

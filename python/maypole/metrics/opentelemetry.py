@@ -1,0 +1,151 @@
+"""The metrics of loops as observable instruments of OpenTelemetry: the extra ``maypole[opentelemetry]``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from maypole.metrics.catalogue import DISTRIBUTIONS, SERIES, Distribution, Series
+from maypole.metrics.histogram import USUAL
+from maypole.metrics.watched import WatchedLoops
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Iterator
+
+    from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+    from maypole.metrics.snapshot import Snapshot
+
+SAME_COLLECTION_S = 0.05
+"""An SDK asks one instrument after the other; within this time they are told of the same moment."""
+
+LOOP = "maypole.loop.name"
+"""The attribute that tells loops apart."""
+
+UNITS = {"": "1", "seconds": "s", "bytes": "By"}
+
+
+class LoopInstruments(WatchedLoops):
+    """Observable instruments for the metrics of loops: they are read when the SDK collects, and cost nothing
+    else.
+
+    Counters and gauges are called ``maypole.loop.…`` as in the reference of the metrics. OpenTelemetry has no
+    observable histogram, so each distribution is a gauge of the quantiles (attribute ``quantile``) of what
+    came since the collection before; one that too few values tell is left out. All have the attribute
+    ``maypole.loop.name``. A closed loop is left out. Let one reader collect: with two of them, each sees the
+    intervals cut by the other.
+
+    Args:
+        loop: a loop of maypole; None is the one that runs in this thread.
+        name: the value of the attribute ``maypole.loop.name``.
+        meter: makes the instruments; None is ``opentelemetry.metrics.get_meter("maypole")``.
+
+    Raises:
+        ImportError: if ``opentelemetry-api`` is not installed.
+        TypeError: for another kind of loop.
+        RuntimeError: if the loop is closed, or none was given and none runs in this thread.
+
+    Source: https://opentelemetry.io/docs/specs/otel/metrics/api/#asynchronous-counter
+
+    Example:
+        >>> import maypole
+        >>> from opentelemetry.sdk.metrics import MeterProvider
+        >>> from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+        >>> from maypole.metrics.opentelemetry import LoopInstruments
+        >>> reader = InMemoryMetricReader()
+        >>> meter = MeterProvider([reader]).get_meter("example")
+        >>> async def main():
+        ...     LoopInstruments(meter=meter)
+        ...     return reader.get_metrics_data()
+        >>> [scope] = maypole.run(main()).resource_metrics[0].scope_metrics
+        >>> "maypole.loop.tasks.alive" in [metric.name for metric in scope.metrics]
+        True
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        name: str = "main",
+        meter: Meter | None = None,
+    ) -> None:
+        try:
+            from opentelemetry.metrics import get_meter
+        except ImportError:
+            raise ImportError("this needs opentelemetry-api: pip install maypole[opentelemetry]") from None
+        super().__init__()
+        self.add(loop, name)
+        self._lock = threading.Lock()
+        self._asked_s = -SAME_COLLECTION_S
+        self._now: dict[str, Snapshot] = {}
+        self._interval: dict[str, Snapshot] = {}
+        self._make_instruments(get_meter("maypole") if meter is None else meter)
+
+    def _make_instruments(self, meter: Meter) -> None:
+        for series in SERIES:
+            make: Callable[..., Any] = meter.create_observable_gauge
+            if series.counts:
+                make = meter.create_observable_counter
+            make(_name(series.name), [self._observer(series)], UNITS[series.unit], series.text)
+        for distribution in DISTRIBUTIONS:
+            observe = self._quantiles(distribution)
+            meter.create_observable_gauge(
+                _name(distribution.name), [observe], UNITS[distribution.unit], distribution.text
+            )
+        text = "Share of the time since the last collection in which the loop worked."
+        meter.create_observable_gauge(_name("utilization"), [self._utilisation], "1", text)
+
+    def _collect(self) -> None:
+        """Take new snapshots, unless this belongs to the collection of the last ones."""
+        now_s = time.monotonic()
+        if now_s - self._asked_s < SAME_COLLECTION_S:
+            return
+        self._asked_s = now_s
+        before, self._now = self._now, dict(self.snapshots())
+        self._interval = {}
+        for name, snapshot in self._now.items():
+            earlier = before.get(name)
+            same = earlier is not None and earlier.loop_id == snapshot.loop_id
+            self._interval[name] = snapshot.since(earlier) if earlier is not None and same else snapshot
+
+    def _observer(self, series: Series) -> Callable[[CallbackOptions], Iterator[Observation]]:
+        from opentelemetry.metrics import Observation
+
+        def observe(options: CallbackOptions) -> Iterator[Observation]:
+            with self._lock:
+                self._collect()
+                found = self._now
+            for name, snapshot in found.items():
+                for label, value in series.values(snapshot).items():
+                    attributes = {LOOP: name, series.label: label} if series.label else {LOOP: name}
+                    yield Observation(value, attributes)
+
+        return observe
+
+    def _quantiles(self, distribution: Distribution) -> Callable[[CallbackOptions], Iterator[Observation]]:
+        from opentelemetry.metrics import Observation
+
+        def observe(options: CallbackOptions) -> Iterator[Observation]:
+            with self._lock:
+                self._collect()
+                found = self._interval
+            for name, snapshot in found.items():
+                for q, value in distribution.histogram(snapshot).quantiles(USUAL).items():
+                    yield Observation(value, {LOOP: name, "quantile": str(q)})
+
+        return observe
+
+    def _utilisation(self, options: CallbackOptions) -> Iterator[Observation]:
+        from opentelemetry.metrics import Observation
+
+        with self._lock:
+            self._collect()
+            found = self._interval
+        for name, snapshot in found.items():
+            yield Observation(snapshot.utilisation, {LOOP: name})
+
+
+def _name(name: str) -> str:
+    return f"maypole.loop.{name.replace('tasks_', 'tasks.').replace('connections_', 'connections.')}"
