@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::people::{Named, People, Place};
+use super::{add, sum};
 use crate::document::group::{Callback, Stall, Step, Turn};
 use crate::document::{Document, Index};
 
@@ -109,10 +110,10 @@ fn long_turn(
     }
     let inside = |begin_ns, end_ns| span(turn.begin_ns.max(begin_ns), turn.end_ns.min(end_ns));
     let mut shares: HashMap<Who, (u64, u64)> = HashMap::new();
-    let mut add = |who, begin_ns, end_ns| {
+    let mut count = |who, begin_ns, end_ns| {
         let (runs, busy_ns) = shares.entry(who).or_default();
         *runs += 1;
-        *busy_ns += inside(begin_ns, end_ns);
+        add(busy_ns, inside(begin_ns, end_ns));
     };
     for step in &steps[steps.partition_point(|step| step.end_ns < turn.begin_ns)..] {
         if turn.end_ns < step.end_ns {
@@ -121,13 +122,13 @@ fn long_turn(
         let function = people
             .task(step.task)
             .map_or(crate::document::NONE, |task| task.function);
-        add(Who::Function(function), step.begin_ns, step.end_ns);
+        count(Who::Function(function), step.begin_ns, step.end_ns);
     }
     for callback in &callbacks[callbacks.partition_point(|callback| callback.end_ns < turn.begin_ns)..] {
         if turn.end_ns < callback.end_ns {
             break;
         }
-        add(Who::Callback(callback.name), callback.begin_ns, callback.end_ns);
+        count(Who::Callback(callback.name), callback.begin_ns, callback.end_ns);
     }
     let told = |(who, (runs, busy_ns))| {
         let (name, place) = match who {
@@ -148,11 +149,10 @@ fn long_turn(
         begin_ns: turn.begin_ns,
         duration_ns: span(turn.begin_ns, turn.end_ns),
         ready: turn.ready,
-        gc_ns: document
+        gc_ns: sum(document
             .gc
             .rows()
-            .map(|pause| inside(pause.begin_ns, pause.end_ns))
-            .sum(),
+            .map(|pause| inside(pause.begin_ns, pause.end_ns))),
         contributors,
     }
 }

@@ -197,21 +197,13 @@ fn summary(document: &Document) -> LoopSummary {
         .rows()
         .for_each(|row| ready.record(span(row.ready_ns, row.begin_ns)));
     let (from_ns, to_ns) = (first_moment(document), document.duration_ns);
-    let busy_ns = document
-        .turns
-        .rows()
-        .map(|row| span(row.begin_ns, row.end_ns))
-        .sum::<u64>();
+    let busy_ns = sum(document.turns.rows().map(|row| span(row.begin_ns, row.end_ns)));
     LoopSummary {
         from_ns,
         to_ns,
         dropped_events: document.dropped_events,
         busy_ns,
-        polling_ns: document
-            .polls
-            .rows()
-            .map(|row| span(row.begin_ns, row.end_ns))
-            .sum(),
+        polling_ns: sum(document.polls.rows().map(|row| span(row.begin_ns, row.end_ns))),
         utilisation: busy_ns as f64 / span(from_ns, to_ns).max(1) as f64,
         turns: document.turns.len() as u64,
         steps: document.steps.len() as u64,
@@ -219,7 +211,7 @@ fn summary(document: &Document) -> LoopSummary {
         ready_p50_ns: ready.quantile(0.5),
         ready_p99_ns: ready.quantile(0.99),
         ready_max_ns: ready.max(),
-        gc_ns: document.gc.rows().map(|row| span(row.begin_ns, row.end_ns)).sum(),
+        gc_ns: sum(document.gc.rows().map(|row| span(row.begin_ns, row.end_ns))),
     }
 }
 
@@ -237,4 +229,13 @@ fn first_moment(document: &Document) -> u64 {
         .flatten()
         .min();
     first.unwrap_or(document.duration_ns)
+}
+
+/// Times of a document that somebody made up may be as large as they like.
+fn add(total: &mut u64, ns: u64) {
+    *total = total.saturating_add(ns);
+}
+
+fn sum(times: impl Iterator<Item = u64>) -> u64 {
+    times.fold(0, u64::saturating_add)
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::people::{People, Place};
+use super::{add, sum};
 use crate::document::{Document, Index, NONE};
 use crate::lanes::{Lane, Span, State};
 use crate::words::WaitKind;
@@ -96,10 +97,10 @@ pub(super) fn slow_consumers(document: &Document, lanes: &[Lane], people: &Peopl
 impl Line {
     fn count(&mut self, lane: &Lane, span: &Span, waker: Option<u32>, people: &People<'_>) {
         if self.tasks.insert(lane.task.id) {
-            self.seen_ns += lane.spans.iter().map(Span::duration_ns).sum::<u64>();
+            add(&mut self.seen_ns, sum(lane.spans.iter().map(Span::duration_ns)));
         }
         self.waits += 1;
-        self.waited_ns += span.duration_ns();
+        add(&mut self.waited_ns, span.duration_ns());
         if let Some(waker) = waker.and_then(|waker| people.task(waker)) {
             *self.wakes.entry(waker.function).or_default() += 1;
         }
@@ -130,8 +131,8 @@ fn consumers(lanes: &[Lane], people: &People<'_>, wakes: BTreeMap<Index, u64>) -
         let own = |lane: &&Lane| function != NONE && lane.task.function == function;
         for span in lanes.iter().filter(own).flat_map(|lane| &lane.spans) {
             match span.state {
-                State::Running(_) => consumer.busy_ns += span.duration_ns(),
-                State::Waiting(wait) => *consumer.waits.entry(wait.kind).or_default() += span.duration_ns(),
+                State::Running(_) => add(&mut consumer.busy_ns, span.duration_ns()),
+                State::Waiting(wait) => add(consumer.waits.entry(wait.kind).or_default(), span.duration_ns()),
                 State::Ready(_) => {}
             }
         }

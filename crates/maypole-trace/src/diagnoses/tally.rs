@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::add;
 use super::people::{Named, People, Place};
 use crate::document::{Document, Index};
 use crate::lanes::{Lane, State};
@@ -83,10 +84,10 @@ impl Tally {
         let mut tally = Self::default();
         for (index, span) in lane.spans.iter().enumerate() {
             match span.state {
-                State::Ready(_) => tally.ready_ns += span.duration_ns(),
+                State::Ready(_) => add(&mut tally.ready_ns, span.duration_ns()),
                 State::Waiting(wait) => {
-                    tally.waited_ns += span.duration_ns();
-                    *tally.waits.entry(wait.kind).or_default() += span.duration_ns();
+                    add(&mut tally.waited_ns, span.duration_ns());
+                    add(tally.waits.entry(wait.kind).or_default(), span.duration_ns());
                 }
                 State::Running(_) => {
                     let ended_at = || match lane.spans.get(index + 1)?.state {
@@ -102,7 +103,7 @@ impl Tally {
 
     fn run(&mut self, task: u32, begin_ns: u64, duration_ns: u64, ended_at: impl FnOnce() -> Option<Place>) {
         self.steps += 1;
-        self.busy_ns += duration_ns;
+        add(&mut self.busy_ns, duration_ns);
         if self
             .slowest
             .as_ref()
@@ -117,13 +118,13 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, other: &Self) {
+    fn merge(&mut self, other: &Self) {
         self.steps += other.steps;
-        self.busy_ns += other.busy_ns;
-        self.ready_ns += other.ready_ns;
-        self.waited_ns += other.waited_ns;
+        add(&mut self.busy_ns, other.busy_ns);
+        add(&mut self.ready_ns, other.ready_ns);
+        add(&mut self.waited_ns, other.waited_ns);
         for (kind, waited_ns) in &other.waits {
-            *self.waits.entry(*kind).or_default() += waited_ns;
+            add(self.waits.entry(*kind).or_default(), *waited_ns);
         }
         let longest = |tally: &Self| tally.slowest.as_ref().map(|slowest| slowest.duration_ns);
         if longest(self) < longest(other) {
@@ -168,7 +169,7 @@ pub(super) fn functions(lanes: &[Lane], tasks: &[TaskSummary], people: &People<'
             });
         function.tasks += 1;
         *function.outcomes.entry(task.outcome).or_default() += 1;
-        function.tally.add(&task.tally);
+        function.tally.merge(&task.tally);
     }
     let mut functions: Vec<_> = functions.into_values().collect();
     functions.sort_by_key(|function| std::cmp::Reverse(function.tally.busy_ns));

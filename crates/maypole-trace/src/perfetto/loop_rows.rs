@@ -107,9 +107,9 @@ fn utilisation(program: &Program<'_>) -> Vec<(u64, f64)> {
         let (mut from_ns, end_ns) = (turn.begin_ns, turn.end_ns.min(duration_ns));
         while from_ns < end_ns {
             let part = from_ns / part_ns;
-            let until_ns = ((part + 1) * part_ns).min(end_ns);
+            let until_ns = (part + 1).saturating_mul(part_ns).min(end_ns);
             if let Some(busy_ns) = usize::try_from(part).ok().and_then(|part| busy_ns.get_mut(part)) {
-                *busy_ns += until_ns - from_ns;
+                *busy_ns = busy_ns.saturating_add(until_ns - from_ns);
             }
             from_ns = until_ns;
         }

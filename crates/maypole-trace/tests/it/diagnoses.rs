@@ -489,6 +489,14 @@ proptest! {
     }
 
     #[test]
+    fn no_time_is_too_large_to_tell(events in prop::collection::vec(any_event(), 0..60)) {
+        let recorded = recorded_of(events, 100, &[1, 5]);
+        let document = json(&recorded.document_by(|ticks| ticks as i64 * (i64::MAX / 128), 100));
+        diagnoses::from_json(&document).unwrap();
+        maypole_trace::perfetto::from_json(&document).unwrap();
+    }
+
+    #[test]
     fn littles_law_never_fails_by_more_than_the_edges(events in prop::collection::vec(any_event(), 0..80), begin in 0_u64..50) {
         let document = recorded_of(events, 60, &[]).document_from(begin, 100);
         for law in diagnoses::of(&document, &Settings::default()).laws {

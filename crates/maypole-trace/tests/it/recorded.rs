@@ -31,8 +31,7 @@ impl Recorded {
         recorded
     }
 
-    /// The document, one nanosecond a tick, from tick `begin` on.
-    pub(crate) fn document_from(&self, begin: u64, end: u64) -> Document {
+    pub(crate) fn document_by(&self, to_ns: impl Fn(u64) -> i64, end: u64) -> Document {
         let Self {
             ring,
             texts,
@@ -40,14 +39,19 @@ impl Recorded {
             stacks,
             live,
         } = self;
-        let recording = Recording {
+        Recording {
             ring,
             texts,
             sites,
             stacks,
             live,
-        };
-        recording.document(|ticks| ticks as i64 - begin as i64, end)
+        }
+        .document(to_ns, end)
+    }
+
+    /// The document, one nanosecond a tick, from tick `begin` on.
+    pub(crate) fn document_from(&self, begin: u64, end: u64) -> Document {
+        self.document_by(|ticks| ticks as i64 - begin as i64, end)
     }
 
     pub(crate) fn document(&self, end: u64) -> Document {
