@@ -6,11 +6,13 @@ https://chromedevtools.github.io/devtools-protocol/
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections import deque
 from pathlib import Path
@@ -36,6 +38,36 @@ OPTIONS = (
     "--mute-audio",
 )
 
+# The browser reads its descriptor 3 and writes its descriptor 4.
+LAUNCH = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+# Chromium itself decodes the picture; every fourth row tells enough.
+LOOK = """async (address) => {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [image.width, image.height];
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0);
+  const pixels = new Uint32Array(context.getImageData(0, 0, image.width, image.height).data.buffer);
+  const colours = new Set();
+  let [sum, edges, looked] = [0, 0, 0];
+  for (let y = 0; y < image.height; y += 4) for (let x = 1; x < image.width; x++, looked++) {
+    const colour = pixels[y * image.width + x];
+    colours.add(colour);
+    sum += (colour & 255) + ((colour >> 8) & 255) + ((colour >> 16) & 255);
+    edges += colour === pixels[y * image.width + x - 1] ? 0 : 1;
+  }
+  return { colours: colours.size, brightness: sum / 3 / looked, edges };
+}"""
+
 
 class ChromiumError(Exception):
     """The browser refused a command, went away, or a script in the page raised."""
@@ -55,16 +87,16 @@ class Chromium:
         self._read, from_browser = os.pipe()
         # In its sandbox Chromium needs rights that root in a container has not; the pages are our own.
         options = [*OPTIONS, *(["--no-sandbox"] if os.geteuid() == 0 else []), f"--user-data-dir={profile}"]
-        shell = f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}'
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_browser, from_browser)]
         self._process = subprocess.Popen(
-            ["sh", "-c", shell, path, *options, "about:blank"],
-            pass_fds=(to_browser, from_browser),
+            [sys.executable, "-I", "-S", "-c", LAUNCH, *map(str, ends), path, *options, "about:blank"],
+            pass_fds=ends,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        os.close(to_browser)
-        os.close(from_browser)
+        for end in (to_browser, from_browser, *ends):
+            os.close(end)
         self._buffer = b""
         self._last_id = 0
         self.events: deque[dict[str, Any]] = deque(maxlen=10_000)
@@ -196,6 +228,12 @@ class Page:
                 found.append(parameters["entry"]["text"])
         return found
 
+    def forget(self) -> None:
+        """Let go of what came from this tab so far."""
+        events = self._browser.events
+        for event in [event for event in events if event.get("sessionId") == self._session]:
+            events.remove(event)
+
     def resize(self, width: int, height: int, ratio: float = 1) -> None:
         """Give the window another size."""
         self.send(
@@ -214,6 +252,24 @@ class Page:
         """A picture of the window, as PNG."""
         self.settle()
         return base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"])
+
+    def look_at(self, picture: bytes) -> dict[str, float]:
+        """How many colours a picture has, its brightness (0 to 255), and how often neighbours differ."""
+        address = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+        answer: dict[str, float] = self.run(f"({LOOK})({json.dumps(address)})")
+        return answer
+
+    def wait_until(self, condition: str) -> None:
+        """Wait until an expression is true in the page.
+
+        Raises:
+            ChromiumError: it did not become true.
+        """
+        until = time.monotonic() + TIMEOUT_S
+        while not self.run(condition):
+            if time.monotonic() > until:
+                raise ChromiumError(f"never true: {condition}")
+            self.settle()
 
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
         """One event of the mouse: mouseMoved, mousePressed, mouseReleased, mouseWheel."""

@@ -5,7 +5,7 @@ import { firstAtLeast } from "./search-sorted.js";
 
 const MOST_ARROWS = 3000; // arrows looked at in one picture; more than that would be a black box
 
-// Draw the arrows of one task, to it and from it, or all of them when `task` is -1. Return how many were left out.
+// Draw the arrows of one task, to it and from it, or all of them when `task` is -1. Return how many are drawn and how many left out.
 export function drawArrows(pen, view, model, lanes, scroll, task) {
   const { steps } = model;
   const drawn = new Set();
@@ -27,7 +27,7 @@ export function drawArrows(pen, view, model, lanes, scroll, task) {
     drawn.add(key);
     drawArrow(pen, x, lanes.rowOf[from] * LANE - scroll, lanes.rowOf[to] * LANE - scroll);
   }
-  return left;
+  return { drawn: drawn.size, left };
 }
 
 function visibleSteps(view, steps) {

@@ -74,7 +74,7 @@ function tables(raw, problems) {
     strings: Array.isArray(raw.strings) ? raw.strings : [],
   };
   const uneven = [];
-  for (const name of GROUPS) document[name] = columnsOf(name, raw[name], uneven);
+  for (const name of GROUPS) document[name] = columnsOf(name, wrong.includes(name) ? undefined : raw[name], uneven);
   if (missing.length > 0) problems.push(`The trace has no ${listed(missing)}; the page shows the rest.`);
   if (wrong.length > 0) problems.push(`In the trace ${listed(wrong)} ${wrong.length === 1 ? "is" : "are"} no group of columns; the page shows the rest.`);
   if (uneven.length > 0) {

@@ -12,6 +12,7 @@ import { lanesOf } from "./lanes.js";
 import { listenToFiles } from "./open-file.js";
 import { listenToSearch } from "./search.js";
 import { load } from "./load.js";
+import { lookOf } from "./patterns.js";
 import { loopRowsOf } from "./loop-rows.js";
 import { segmentsIn } from "./summaries.js";
 import { showDetails } from "./details.js";
@@ -21,6 +22,7 @@ import { tabList } from "./tab-list.js";
 import { tabsOf } from "./tables.js";
 import { themeSwitch } from "./theme.js";
 import { timelineOn } from "./timeline.js";
+import { STATES } from "./words.js";
 import { totalsOf, waitPlaces } from "./totals.js";
 
 const WINDOW_ROWS = 500; // of the text table of what is visible
@@ -204,7 +206,7 @@ function start() {
   theme.apply();
   open(byId("maypole-trace")?.textContent ?? "");
   // For those who look behind the page, and for its tests.
-  globalThis.maypoleTimeline = { state, statistics: timeline.statistics, open };
+  globalThis.maypoleTimeline = { state, statistics: timeline.statistics, open, looks: () => STATES.map(lookOf) };
 }
 
 document.addEventListener("DOMContentLoaded", start);

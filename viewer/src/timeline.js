@@ -17,7 +17,7 @@ export function timelineOn(act) {
   const body = byId("lanes-body");
   const pens = { overview: penFor(byId("overview")), loop: penFor(byId("loop")), lanes: penFor(byId("lane-canvas")) };
   const state = { model: null, lanes: null, view: null, busy: null, loopRows: null, chosen: null, hover: null, found: new Set(), allArrows: false, row: 0 };
-  const statistics = { frames: 0, drawn: 0, lanes: 0, arrowsLeft: 0 };
+  const statistics = { frames: 0, drawn: 0, lanes: 0, arrows: 0, arrowsLeft: 0 };
   let asked = false;
 
   const names = laneNames(byId("tree"), {
@@ -96,11 +96,13 @@ export function timelineOn(act) {
     for (let row = first; row < last; row++) drawLane(pen, view, model, lanes.rows[row], row * LANE - scroll);
     drawChosen(pen, scroll);
     const task = state.chosen?.task ?? -1;
-    statistics.arrowsLeft = 0;
-    if (state.allArrows) statistics.arrowsLeft = drawArrows(pen, view, model, lanes, scroll, -1);
-    else {
-      if (task >= 0) drawArrows(pen, view, model, lanes, scroll, task);
-      if (state.hover?.task >= 0 && state.hover.task !== task) drawArrows(pen, view, model, lanes, scroll, state.hover.task);
+    const hovered = state.hover?.task ?? -1;
+    const of = state.allArrows ? [-1] : [...new Set([task, hovered])].filter((each) => each >= 0);
+    statistics.arrows = statistics.arrowsLeft = 0;
+    for (const each of of) {
+      const { drawn, left } = drawArrows(pen, view, model, lanes, scroll, each);
+      statistics.arrows += drawn;
+      statistics.arrowsLeft += left;
     }
     pen.flush();
     statistics.lanes = last - first;

@@ -12,6 +12,7 @@ export const OUTCOMES = ["pending", "returned", "raised", "cancelled"];
 export const READY = 0;
 export const RUNNING = 1;
 export const FIRST_WAIT = 2;
+export const STATES = [READY, RUNNING, ...WAITS.map((_, code) => FIRST_WAIT + code)];
 
 const WAIT_TEXTS = {
   unknown: "something", sleep: "a timer", io: "the network or a pipe", lock: "a lock", queue: "a queue", event: "an event",
