@@ -101,6 +101,10 @@ def scheduled_tasks() -> weakref.WeakSet[asyncio.Task[Any]]:
     return found[0]
 
 
+MAIN_FIELDS: dict[str, object] = {"__cached__": None} if sys.version_info < (3, 15) else {}
+"""What the interpreter puts into ``__main__`` besides what every module has."""
+
+
 DEFAULT_BY = "an event-loop policy" if sys.version_info < (3, 14) else "replacing asyncio.new_event_loop"
 """How `make_default` does it on this Python."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -214,7 +215,9 @@ def test_a_busy_loop_is_a_hang_at_its_line(run: RunVirtual) -> None:
     first = line_of(never_come_back, "while True")
     assert caught.value.line in (first, first + 1)
     assert caught.value.file.endswith("test_stops.py")
-    assert "2 s of CPU time since the loop's last turn: task 'Task-" in str(caught.value)
+    # On a machine with more to do than time for it the limit on the wall clock comes first.
+    spent = r"(2 s of CPU time|10 s) since the loop's last turn: task 'Task-"
+    assert re.search(spent, str(caught.value))
     assert "in never_come_back" in str(caught.value)
 
 

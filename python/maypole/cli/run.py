@@ -165,7 +165,7 @@ _replaced_main: list[ModuleType] = []
 def _fresh_main() -> ModuleType:
     """Make the module that the program is; the one that it replaces lives on, as our own frames use it."""
     main = ModuleType("__main__")
-    main.__dict__.update(__builtins__=sys.modules["builtins"], __cached__=None)
+    main.__dict__.update(__builtins__=sys.modules["builtins"], **versions.MAIN_FIELDS)
     _replaced_main.append(sys.modules["__main__"])
     sys.modules["__main__"] = main
     return main

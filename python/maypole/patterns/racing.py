@@ -72,10 +72,10 @@ async def first_success(*work: Coroutine[Any, Any, T]) -> T:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             winner = next((task for task in tasks if task in done and succeeded(task)), None)
             if winner is not None:
-                await stop(pending)
+                await stop([task for task in tasks if task in pending])
                 return winner.result()
     except BaseException:
-        await stop(pending)
+        await stop([task for task in tasks if task in pending])
         raise
     raise BaseExceptionGroup("none of the work succeeded", [error_of(task) for task in tasks])
 
