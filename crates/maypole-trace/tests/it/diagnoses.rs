@@ -134,9 +134,10 @@ fn a_long_turn_names_who_filled_it() {
     with(
         &mut recorded,
         [
-            step(1, main, 0, at, at + 20),
-            Event::callback(0, at + 20, at + 25, callback, Waker::Io, 0),
+            Event::callback(0, at, at + 5, callback, Waker::Io, 0),
             Event::gc(at - 5, at, 2),
+            // The last step ends with the batch.
+            step(1, main, 0, at + 10, at + 30),
             Event::turn(100, at + 30, 22),
             Event::turn(at + 40, at + 50, 1),
         ],
@@ -373,6 +374,25 @@ fn littles_law_says_nothing_before_somebody_left() {
         (1, None, None, None)
     );
     assert!((law.present - 0.9).abs() < 1e-9);
+}
+
+#[test]
+fn who_was_there_before_the_recording_is_no_arrival() {
+    let (mut recorded, [_, work, ..]) = app();
+    with(
+        &mut recorded,
+        [
+            created(10, 1, 0, work),
+            returned(150, 1),
+            created(120, 2, 0, work),
+            returned(170, 2),
+        ],
+    );
+    let document = recorded.document_from(100, 200);
+    let law = &diagnoses::of(&document, &Settings::default()).laws[0];
+    assert_eq!((law.arrivals, law.completed), (1, 1));
+    assert!((law.present - 1.0).abs() < 1e-9);
+    assert!((law.edge_error.unwrap() - 0.5).abs() < 1e-9);
 }
 
 #[test]

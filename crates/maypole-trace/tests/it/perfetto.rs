@@ -114,6 +114,16 @@ fn who_wakes_itself_gets_no_arrow() {
 }
 
 #[test]
+fn no_arrow_goes_back_in_time() {
+    // The clocks of two threads disagree: the second began before the first was done with waking it.
+    let document = Recorded::with([
+        Event::step(1, u16::MAX, 1_000, 2_000, 5_000, Waker::Unknown, 0),
+        Event::step(2, u16::MAX, 3_000, 4_000, 6_000, Waker::Task, 1),
+    ]);
+    assert_eq!(of_phase(&trace(&document.document(9_000)), "s").count(), 0);
+}
+
+#[test]
 fn an_arrow_from_the_end_of_a_run_begins_within_it() {
     let document = Recorded::with([
         Event::step(1, u16::MAX, 1_000, 2_000, 3_000, Waker::Unknown, 0),
