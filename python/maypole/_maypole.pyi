@@ -7,6 +7,7 @@ Times are seconds in `float` on the clock of `Loop.time()`.
 """
 
 import asyncio
+import socket
 import sys
 from asyncio.events import _TaskFactory
 from asyncio.tasks import as_completed as as_completed  # these two are the native ones, with the types of
@@ -267,6 +268,36 @@ class Loop:
 
     def _watched_fds(self) -> list[int]:
         """List the watched descriptors."""
+
+    def _accept_burst(
+        self,
+        sock: socket.socket,
+        family: int,
+        proto: int,
+        factory: Callable[[], asyncio.BaseProtocol],
+        server: Any,
+        context: Context | None,
+        transport_class: type[StreamTransport],
+        backlog: int,
+        /,
+    ) -> None:
+        """Accept what waits at a listening socket, at most `backlog` connections.
+
+        Raises:
+            OSError: for what is wrong with that socket, or when descriptors have run out.
+        """
+
+    def _transport_at(self, fd: int, /) -> StreamTransport | None:
+        """Return the native transport of a connected stream socket."""
+
+    def _keep_transport(self, fd: int, transport: asyncio.BaseTransport, /) -> bool:
+        """Note that a transport has a descriptor; return False if it is no native one with that."""
+
+    def _forget_transport(self, fd: int, /) -> bool:
+        """Forget the native transport of a descriptor; return False if there is none."""
+
+    def _transport_fds(self) -> list[int]:
+        """List the descriptors of the native transports."""
 
     def _interest(self, fd: int | _HasFileno, /) -> int:
         """Return the watched events of a descriptor, as the ``selectors`` module numbers them; 0 for none."""
@@ -659,25 +690,38 @@ class StreamTransport(_FlowControlMixin):
     def is_closing(self) -> bool:
         """Say whether the transport is closing or closed."""
 
+    def close(self) -> None:
+        """Stop reading, send what is written, then tell the protocol that the connection is lost."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return an answer about the connection: "socket", "sockname", "peername", or what `extra` held."""
+
     # What the Python half calls.
 
-    def _begin(self, loop: Loop, fd: int, protocol: asyncio.BaseProtocol, context: Context | None, /) -> None:
-        """Give the transport its connection."""
+    def _begin(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        context: Context | None,
+        server: Any,
+        /,
+    ) -> None:
+        """Give the transport its connection; `connection_made` is queued, and then reading.
 
-    def _end(self) -> None:
-        """Forget loop and protocol: the connection is lost."""
+        Raises:
+            RuntimeError: if it has a connection already, or the loop is closed.
+            TypeError: if the loop is not maypole's.
+        """
 
-    def _start_reading(self) -> None:
-        """Watch for reading, unless paused or closing."""
+    def _force_close(self, exc: BaseException | None, /) -> None:
+        """Drop what is not sent; the connection is lost."""
 
-    def _stop_watching(self) -> None:
-        """Stop watching for reading and writing."""
+    def _call_connection_lost(self, exc: BaseException | None, /) -> None:
+        """Tell the protocol that the connection is lost, and let everything go."""
 
-    def _begin_closing(self) -> bool:
-        """Stop reading and send what can be sent; return whether all is sent."""
-
-    def _lose(self) -> None:
-        """Drop what is not sent, and count the connection as lost."""
+    def _shut_down(self) -> None:
+        """Let the peer read the end of the stream."""
 
     def _set_limits(self, high: int, low: int, /) -> None:
         """Set the water marks, in bytes."""
@@ -694,6 +738,16 @@ class StreamTransport(_FlowControlMixin):
     _extra: dict[str, Any]
     @property
     def _loop(self) -> Any: ...
+    @property
+    def _server(self) -> Any: ...
+    @property
+    def _context(self) -> Context | None: ...
+    @property
+    def _has_socket(self) -> bool: ...
+    @property
+    def _sock(self) -> socket.socket | None:
+        """The socket object, made now if nobody has asked before; None after the end."""
+
     @property
     def _protocol(self) -> Any: ...
     @property

@@ -127,6 +127,23 @@ impl Address {
         address
     }
 
+    /// The address that `ask` writes; a negative answer is an error of the operating system.
+    ///
+    /// # Errors
+    /// What `errno` says after such an answer.
+    #[inline]
+    pub(crate) fn filled(
+        ask: impl FnOnce(*mut libc::sockaddr, *mut libc::socklen_t) -> c_int,
+    ) -> io::Result<Address> {
+        let mut address = Address::none();
+        let mut size = CAPACITY as libc::socklen_t;
+        if ask((&raw mut address.storage).cast(), &raw mut size) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        address.size = (size as usize).min(CAPACITY) as u8;
+        Ok(address)
+    }
+
     fn of<T>(raw: &T) -> Address {
         // SAFETY: a `sockaddr_in` or `sockaddr_in6`, both without padding.
         Address::from_bytes(unsafe {

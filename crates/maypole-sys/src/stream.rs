@@ -1,10 +1,54 @@
-//! Bytes through a connected stream socket whose descriptor somebody else owns.
+//! Connections through a listening socket, and bytes through a connected one, whose descriptors somebody else owns.
 //!
-//! Python's socket object owns the descriptor of a transport; a number that has gone stale is answered by the kernel with `EBADF`.
-//! A signal for a broken pipe is never raised.
+//! A number that has gone stale is answered by the kernel with `EBADF`. Nothing here waits: "not now" is
+//! [`io::ErrorKind::WouldBlock`]. A signal for a broken pipe is never raised.
 
 use std::io::{self, IoSlice};
-use std::os::fd::RawFd;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+use crate::datagram::Address;
+
+/// Takes one connection that waits, non-blocking and closed on `exec`, with the address of its peer.
+///
+/// # Errors
+/// What `accept4(2)` answers: [`io::ErrorKind::WouldBlock`] when none waits; `ECONNABORTED` concerns one connection only; `EMFILE`,
+/// `ENFILE`, `ENOBUFS` and `ENOMEM` leave the connection waiting.
+///
+/// # Examples
+/// ```
+/// use maypole_sys::stream::{accept, local_address};
+/// use std::net::{TcpListener, TcpStream};
+/// use std::os::fd::AsRawFd;
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let client = TcpStream::connect(listener.local_addr()?)?;
+/// let (connection, peer) = accept(listener.as_raw_fd())?;
+/// assert_eq!(peer, local_address(client.as_raw_fd())?);
+/// # drop(connection);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn accept(listener: RawFd) -> io::Result<(OwnedFd, Address)> {
+    let mut fd = -1;
+    let peer = Address::filled(|place, size| {
+        // SAFETY: a place for an address and one for its size, by the contract of `filled`; the kernel checks the descriptor.
+        fd = unsafe { libc::accept4(listener, place, size, libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) };
+        fd
+    })?;
+    // SAFETY: the kernel has just given out this descriptor, to this call.
+    Ok((unsafe { OwnedFd::from_raw_fd(fd) }, peer))
+}
+
+/// Gives the address that a socket is bound to.
+///
+/// # Errors
+/// What `getsockname(2)` answers.
+///
+/// # Examples
+/// See [`accept`].
+pub fn local_address(fd: RawFd) -> io::Result<Address> {
+    // SAFETY: as above.
+    Address::filled(|place, size| unsafe { libc::getsockname(fd, place, size) })
+}
 
 /// Receives into `buffer` and returns the number of bytes; 0 at the end of the stream.
 ///

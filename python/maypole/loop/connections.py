@@ -13,19 +13,42 @@ from typing import TYPE_CHECKING, Any
 from maypole import versions
 from maypole.loop.inherited import MixedInto
 from maypole.transports.stream import StreamTransport
+from maypole.transports.table import TransportTable
 
 if TYPE_CHECKING:
     import asyncio
     import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
 logger = logging.getLogger("asyncio")
+
+NATIVE_FAMILIES = frozenset((socket.AF_INET, socket.AF_INET6, socket.AF_UNIX))
+"""The families whose addresses the native half knows."""
 
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class ConnectionsMixin(MixedInto):
     """Accepts connections and makes the transports of stream sockets."""
+
+    @property
+    def _transports(self) -> MutableMapping[int, asyncio.BaseTransport]:
+        return TransportTable(self, self._other_transports)
+
+    @_transports.setter
+    def _transports(self, others: MutableMapping[int, asyncio.BaseTransport]) -> None:
+        self._other_transports = others
+
+    def _ensure_fd_no_transport(self, fd: int | socket.socket) -> None:
+        fileno = fd
+        if not isinstance(fileno, int):
+            try:
+                fileno = int(fileno.fileno())
+            except (AttributeError, TypeError, ValueError):
+                raise ValueError(f"Invalid file object: {fd!r}") from None
+        transport = self._transport_at(fileno) or self._other_transports.get(fileno)
+        if transport is not None and not transport.is_closing():
+            raise RuntimeError(f"File descriptor {fd!r} is used by transport {transport!r}")
 
     def _accept_connection(
         self,
@@ -40,11 +63,23 @@ class ConnectionsMixin(MixedInto):
     ) -> None:
         """Accept what waits, at most `backlog` connections in one turn.
 
-        A plain connection needs no task: its transport is there at once. Under TLS the inherited coroutine
-        waits for the handshake. From Python 3.15 on the server gives its context, and each connection has a
-        copy of it.
+        A plain connection needs no task: its transport is there at once, and made natively unless somebody
+        wants to hear of it or has given a socket of their own class. Under TLS the inherited coroutine waits
+        for the handshake. From Python 3.15 on the server gives its context, and each connection has a copy
+        of it.
         """
         timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
+        retry = (protocol_factory, sock, sslcontext, server, backlog, *timeouts)
+        retry = (*retry, *versions.context_argument(context))
+        if sslcontext is None and not self._debug and type(sock) is socket.socket:
+            family, proto = _FAMILY(sock), _PROTO(sock)
+            if family in NATIVE_FAMILIES:
+                make = (protocol_factory, server, context, StreamTransport)
+                try:
+                    self._accept_burst(sock, family, proto, *make, backlog)
+                except OSError as exc:
+                    self._accept_later(exc, sock, retry)
+                return
         for _ in range(backlog):
             try:
                 conn, addr = _accept(sock)
@@ -54,10 +89,7 @@ class ConnectionsMixin(MixedInto):
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as exc:
-                if exc.errno not in OUT_OF_RESOURCES:
-                    raise
-                retry = (protocol_factory, sock, sslcontext, server, backlog, *timeouts)
-                self._accept_later(exc, sock, (*retry, *versions.context_argument(context)))
+                self._accept_later(exc, sock, retry)
                 return
             extra = {"peername": addr}
             own = None if context is None else context.copy()
@@ -96,6 +128,8 @@ class ConnectionsMixin(MixedInto):
 
     def _accept_later(self, exc: OSError, sock: socket.socket, retry: tuple[Any, ...]) -> None:
         """Give the descriptors time to come back: a listening socket stays readable meanwhile."""
+        if exc.errno not in OUT_OF_RESOURCES:
+            raise exc
         self.call_exception_handler(
             {
                 "message": "socket.accept() out of system resource",

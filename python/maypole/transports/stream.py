@@ -9,7 +9,6 @@ Source: https://docs.python.org/3/library/asyncio-protocol.html#transports
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
 import warnings
@@ -31,6 +30,8 @@ logger = logging.getLogger("asyncio")
 class StreamTransport(_maypole.StreamTransport):
     """A connected stream socket between a loop and a protocol.
 
+    The loop makes the transports of the connections that it accepts natively, without a socket object.
+
     Args:
         loop: the maypole loop that the connection belongs to.
         sock: the connected non-blocking socket; the transport closes it.
@@ -42,13 +43,10 @@ class StreamTransport(_maypole.StreamTransport):
             Python 3.15.
     """
 
+    __slots__ = ()
+
     _start_tls_compatible = True
     _sendfile_compatible = constants._SendfileMode.TRY_NATIVE
-
-    _sock: socket.socket | None = None
-    _server: Any = None
-    _protocol_connected = False
-    _context: contextvars.Context | None = None
 
     def __init__(
         self,
@@ -62,18 +60,8 @@ class StreamTransport(_maypole.StreamTransport):
     ) -> None:
         asyncio.Transport.__init__(self, extra)
         self._name_peers(sock)
-        self._sock = sock
-        self._begin(loop, sock.fileno(), protocol, context)
-        self._context = context
-        self._protocol_connected = True
-        self._server = server
-        if server is not None:
-            versions.attach_to_server(server, self)
-        loop._transports[self._sock_fd] = self
         versions.set_nodelay(sock)
-        loop.call_soon(protocol.connection_made, self, context=context)
-        # Reading starts only when connection_made() was called.
-        loop.call_soon(self._start_reading, context=context)
+        self._begin(loop, sock, protocol, context, server)
         if waiter is not None:
             loop.call_soon(_set_result_unless_cancelled, waiter, context=context)
 
@@ -89,10 +77,25 @@ class StreamTransport(_maypole.StreamTransport):
             except OSError:
                 self._extra["peername"] = None
 
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Give the connection to another protocol."""
-        super().set_protocol(protocol)
-        self._protocol_connected = True
+    @staticmethod
+    def _open_socket(family: int, proto: int, fd: int) -> socket.socket:
+        """Make the socket object of an accepted connection: the native half calls this.
+
+        The object owns the descriptor when it is returned, and not when this raises.
+        """
+        sock = socket.socket.__new__(socket.socket)
+        try:
+            socket.socket.__init__(sock, family, socket.SOCK_STREAM, proto, fd)
+            sock.setblocking(False)
+        except BaseException:
+            sock.detach()
+            raise
+        return sock
+
+    @staticmethod
+    def _share_socket(sock: socket.socket | None) -> trsock.TransportSocket:
+        """Make what `get_extra_info` answers: the native half calls this, with None after the end."""
+        return trsock.TransportSocket(sock if sock is not None else _closed_socket())
 
     def get_write_buffer_size(self) -> int:
         """Return how many bytes wait because the socket does not take them."""
@@ -123,19 +126,7 @@ class StreamTransport(_maypole.StreamTransport):
         if self._closing or self._eof:
             return
         if self._mark_eof():
-            self._shutdown()
-
-    def _shutdown(self) -> None:
-        assert self._sock is not None
-        self._sock.shutdown(socket.SHUT_WR)
-
-    def close(self) -> None:
-        """Stop reading, send what is written, then tell the protocol that the connection is lost."""
-        if self._closing:
-            return
-        if self._begin_closing() and not self._conn_lost:
-            self._lose()
-            self._loop.call_soon(self._call_connection_lost, None, context=self._context)
+            self._shut_down()
 
     def abort(self) -> None:
         """Close at once; what the socket has not taken is lost."""
@@ -153,40 +144,17 @@ class StreamTransport(_maypole.StreamTransport):
             )
         self._force_close(exc)
 
-    def _force_close(self, exc: BaseException | None) -> None:
-        if self._conn_lost or self._loop is None:
-            return
-        self._lose()
-        self._loop.call_soon(self._call_connection_lost, exc, context=self._context)
+    @staticmethod
+    def _tell_empty_waiter(waiter: asyncio.Future[None]) -> None:
+        """Say that everything is sent: the native half calls this."""
+        if not waiter.done():
+            waiter.set_result(None)
 
-    def _call_connection_lost(self, exc: BaseException | None) -> None:
-        try:
-            if self._protocol_connected:
-                self._protocol.connection_lost(exc)
-        finally:
-            self._end_connection()
-
-    def _end_connection(self) -> None:
-        sock, server, waiter = self._sock, self._server, self._empty_waiter
-        self._sock = self._server = None
-        if waiter is not None and not waiter.done():
+    @staticmethod
+    def _fail_empty_waiter(waiter: asyncio.Future[None]) -> None:
+        """Say that the connection ended first: the native half calls this."""
+        if not waiter.done():
             waiter.set_exception(ConnectionError("Connection is closed by peer"))
-        self._end()
-        if sock is not None:
-            sock.close()
-        if server is not None:
-            versions.detach_from_server(server, self)
-
-    def _all_sent(self) -> None:
-        """Go on after the last waiting byte: the native half calls this."""
-        if self._empty_waiter is not None and not self._empty_waiter.done():
-            self._empty_waiter.set_result(None)
-        if self._closing:
-            if not self._conn_lost:
-                self._lose()
-                self._call_connection_lost(None)
-        elif self._eof:
-            self._shutdown()
 
     def _warn_lost(self, writes: int) -> None:
         """Warn a protocol that goes on writing after the loss: the native half calls this."""
@@ -208,7 +176,7 @@ class StreamTransport(_maypole.StreamTransport):
     def __repr__(self) -> str:
         """Describe socket and state as asyncio does."""
         info = [self.__class__.__name__]
-        if self._sock is None:
+        if not self._has_socket:
             info.append("closed")
         elif self._closing:
             info.append("closing")
@@ -220,15 +188,15 @@ class StreamTransport(_maypole.StreamTransport):
             info.append(f"write=<{'polling' if events & 2 else 'idle'}, bufsize={size}>")
         return f"<{' '.join(info)}>"
 
-    def __del__(self, _warn: Any = warnings.warn) -> None:
-        """Warn about a transport that nobody closed, and close its socket."""
-        if self._sock is None:
-            return
+    def _warn_unclosed(self, _warn: Any = warnings.warn) -> None:
+        """Warn of a transport that nobody closed: the native half calls this, and then closes it."""
         _warn(f"unclosed transport {self!r}", ResourceWarning, source=self)
-        self._sock.close()
-        if self._server is not None:
-            with contextlib.suppress(Exception):
-                versions.detach_from_server(self._server, self)
+
+
+def _closed_socket() -> socket.socket:
+    sock = socket.socket.__new__(socket.socket)
+    sock.detach()
+    return sock
 
 
 def _set_result_unless_cancelled(waiter: asyncio.Future[None]) -> None:

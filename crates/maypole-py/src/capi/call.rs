@@ -62,6 +62,23 @@ impl Obj {
         }
     }
 
+    /// As [`Obj::call_method`], with one keyword argument behind the others.
+    pub(crate) fn call_method_with(&self, name: &Obj, args: &[&Obj], keyword: (&Obj, &Obj)) -> Result<Owned> {
+        let names = tuple(&[keyword.0])?;
+        let mut stack = vec![self];
+        stack.extend_from_slice(args);
+        stack.push(keyword.1);
+        // SAFETY: `&Obj` has the layout of a non-null object pointer; one value is that of the one name.
+        unsafe {
+            Owned::steal(ffi::PyObject_VectorcallMethod(
+                name.as_ptr(),
+                stack.as_ptr().cast(),
+                1 + args.len(),
+                names.as_ptr(),
+            ))
+        }
+    }
+
     #[inline]
     pub(crate) fn get_attr(&self, name: &Obj) -> Result<Owned> {
         // SAFETY: both objects are live.

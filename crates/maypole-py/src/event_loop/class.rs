@@ -5,13 +5,14 @@ use std::ffi::{c_int, c_void};
 use maypole_core::VirtualClock;
 use pyo3::ffi;
 
-use super::{Clock, LoopObject, schedule, spawn, state, turn, virtual_wait, wait, watch};
+use super::{Clock, LoopObject, schedule, spawn, state, transports, turn, virtual_wait, wait, watch};
 use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, enter, fast, getter, noargs, setter};
 use crate::capi::class_cache::ClassCache;
 use crate::capi::error::{check, value_error};
 use crate::capi::{Obj, Owned, Raised, Result, call};
 use crate::observer;
+use crate::transport::accept_burst;
 
 static TYPE: GilOnce<Owned> = GilOnce::new();
 
@@ -104,6 +105,31 @@ fn with_methods(class: Class) -> Class {
             c"_interest",
             fast!(LoopObject, watch::interest),
             c"Return the watched events of a descriptor.",
+        )
+        .fast(
+            c"_accept_burst",
+            fast!(LoopObject, accept_burst),
+            c"Accept the connections that wait at a listening socket.",
+        )
+        .fast(
+            c"_transport_at",
+            fast!(LoopObject, transports::transport_at),
+            c"Return the native transport of a descriptor, or None.",
+        )
+        .fast(
+            c"_keep_transport",
+            fast!(LoopObject, transports::keep),
+            c"Note a native transport; return False for any other.",
+        )
+        .fast(
+            c"_forget_transport",
+            fast!(LoopObject, transports::forget),
+            c"Forget the native transport of a descriptor; return False if there is none.",
+        )
+        .noargs(
+            c"_transport_fds",
+            noargs!(LoopObject, transports::descriptors),
+            c"List the descriptors of native transports.",
         )
         .noargs(
             c"_watched_fds",
@@ -342,6 +368,7 @@ unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
             std::ptr::drop_in_place(&raw mut (*place).clock);
             std::ptr::drop_in_place(&raw mut (*place).read_buffer);
             std::ptr::drop_in_place(&raw mut (*place).to_flush);
+            std::ptr::drop_in_place(&raw mut (*place).transports);
             std::ptr::drop_in_place(&raw mut (*place).pools);
             std::ptr::drop_in_place(&raw mut (*place).observer);
         }

@@ -9,7 +9,7 @@
 //! * [`turn`]: one turn, and turns until `stop()`.
 //! * [`wait`]: waiting for descriptors, timers, other threads and signals; the only place that gives up the interpreter lock.
 //! * [`virtual_wait`]: the same on the virtual clock.
-//! * [`watch`]: readers and writers.
+//! * [`watch`]: readers and writers; [`transports`]: which transport has which descriptor.
 //! * [`state`]: the clock, `stop`, `close` and the fields that inherited code reads.
 //! * [`failure`]: where the exception of a callback goes.
 //!
@@ -22,6 +22,7 @@ mod pools;
 mod schedule;
 mod spawn;
 mod state;
+mod transports;
 mod turn;
 mod virtual_wait;
 mod wait;
@@ -79,6 +80,8 @@ pub(crate) struct LoopObject {
     pub(crate) read_buffer: RefCell<Vec<u8>>,
     /// Transports that have to send at the end of the turn.
     to_flush: RefCell<Vec<Owned>>,
+    /// The native stream transports by descriptor; null for none. They take themselves out.
+    transports: RefCell<Vec<*mut ffi::PyObject>>,
     /// Memory of dead handles, futures and tasks.
     pub(crate) pools: Pools,
     closed: Cell<bool>,
@@ -103,6 +106,11 @@ impl LoopObject {
     #[inline(always)]
     pub(crate) fn debug(&self) -> bool {
         self.debug.get()
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
     }
 
     /// How many items are ready, timers are waiting, descriptors are watched; how many turns were taken.
@@ -139,6 +147,7 @@ impl LoopObject {
             task_entered: Cell::new(false),
             read_buffer: RefCell::new(Vec::new()),
             to_flush: RefCell::new(Vec::new()),
+            transports: RefCell::new(Vec::new()),
             pools: Pools::new(),
             closed: Cell::new(false),
             stopping: Cell::new(false),

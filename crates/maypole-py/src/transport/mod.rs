@@ -1,6 +1,8 @@
 //! Transports: bytes between a descriptor and a protocol.
 //!
 //! * [`stream`]: the fields of a connection (TCP, Unix) and its type.
+//! * [`accept`]: from a listening socket to such transports.
+//! * [`life`]: where a connection begins and ends; [`socket`]: who owns its descriptor; [`peers`]: who is at its ends.
 //! * [`read`]: from the descriptor to `data_received` or `buffer_updated`.
 //! * [`write`]: collecting what a turn writes, and sending it with one system call.
 //! * [`outgoing`]: the chunks that wait to be sent.
@@ -8,20 +10,25 @@
 //! * [`datagram`]: datagrams, in both directions.
 //! * [`layout`]: a native type under a class of asyncio.
 //!
-//! What happens once per connection (names of the peers, closing, errors) is Python: `maypole.transports`.
+//! What is rare (errors, limits, texts) is Python: `maypole.transports`.
 //!
-//! Invariant: a transport never owns its descriptor; the Python socket does, and closes it after the transport has left the watch
-//! table. So no event of a closed descriptor reaches anybody.
+//! Invariant: a descriptor has one owner, the transport or a Python socket, and is closed after the transport has left the watch table.
+//! So no event of a closed descriptor reaches anybody.
 //! Invariant: what is written in a turn is sent at its end at the latest, in the order of the calls.
 
+mod accept;
 mod datagram;
 mod layout;
+mod life;
 mod outgoing;
+mod peers;
 mod read;
+mod socket;
 mod stream;
 mod tls;
 mod write;
 
+pub(crate) use accept::accept_burst;
 pub(crate) use datagram::DatagramFields;
 pub(crate) use stream::{READABLE, StreamFields, WRITABLE};
 

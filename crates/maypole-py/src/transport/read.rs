@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 
 use pyo3::ffi;
 
-use super::stream::{READABLE, StreamFields, WRITABLE};
+use super::stream::{READABLE, STARTING, StreamFields, WRITABLE};
 use super::write;
 use crate::asyncio;
 use crate::capi::error::{check, current_ends_program, os_error, runtime_error, take};
@@ -17,13 +17,19 @@ use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
 const READ_MAX: usize = 256 * 1024;
 
 impl StreamFields {
-    /// Looks at what the poller reported about the transport, in the connection's context; called by the turn.
+    /// Begins to read, or looks at what the poller reported about the transport, in the connection's context; called by the turn.
     ///
     /// # Errors
     /// Only what ends the program.
     #[inline]
     pub(crate) fn run(&self, transport: &Obj) -> Result<()> {
         let ready = self.ready.replace(0);
+        if ready & STARTING != 0 && start(transport, self).is_err() {
+            return fatal(transport, "Fatal error on transport");
+        }
+        if ready & (READABLE | WRITABLE) == 0 {
+            return Ok(());
+        }
         let Some(context) = self.context.get() else {
             return Ok(());
         };
@@ -113,7 +119,7 @@ fn read_into_buffer(transport: &Obj, fields: &StreamFields) -> Result<()> {
     }
     let received = maypole_sys::stream::recv(fields.fd.get(), buffer.memory());
     drop(buffer);
-    if let (Ok(size), Ok(event_loop)) = (&received, fields.event_loop()) {
+    if let (Ok(size), Some(event_loop)) = (&received, fields.loop_if_connected()) {
         event_loop.observer.metrics.bytes_read.add(*size as u64);
     }
     match received.map_err(|error| os_error_unless_later(&error)) {
@@ -204,12 +210,12 @@ pub(super) fn fatal(transport: &Obj, message: &str) -> Result<()> {
         .map(drop)
 }
 
-/// `_start_reading()`: after `connection_made`, unless that paused or closed the transport.
-pub(super) fn start(this: &Obj, fields: &StreamFields, _: Args<'_>) -> Result<Owned> {
-    if !fields.closing.get() && !fields.paused.get() && !fields.event_loop.is_empty() {
-        fields.event_loop()?.watch_reading(fields.fd.get(), this.own())?;
+/// Watches for reading, unless `connection_made` has paused or closed the transport.
+fn start(this: &Obj, fields: &StreamFields) -> Result<()> {
+    if fields.closing.get() || fields.paused.get() || fields.event_loop.is_empty() {
+        return Ok(());
     }
-    Ok(none())
+    fields.event_loop()?.watch_reading(fields.fd.get(), this.own())
 }
 
 pub(super) fn is_reading(_: &Obj, fields: &StreamFields, _: Args<'_>) -> Result<Owned> {

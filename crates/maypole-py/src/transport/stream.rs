@@ -6,19 +6,19 @@
 //! Source: <https://docs.python.org/3/library/asyncio-protocol.html#transports>
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_int};
 
 use pyo3::ffi;
 
+use super::layout::{Fields, Layout, transport_field, transport_method, transport_setter};
 use super::outgoing::Outgoing;
-use super::tls::TlsProtocol;
-use super::{read, write};
+use super::peers::{Ends, Name};
+use super::socket::Socket;
+use super::{life, peers, read, socket, write};
 use crate::capi::call::import_from;
 use crate::capi::cell::GilOnce;
-use crate::capi::class::{Class, Visitor, enter};
-use crate::capi::class_cache::ClassCache;
+use crate::capi::class::{Class, Visitor};
 use crate::capi::error::{check, runtime_error};
-use crate::capi::member::Slot;
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Field, Obj, Owned, Result, call};
 use crate::event_loop::LoopObject;
@@ -26,6 +26,8 @@ use crate::event_loop::LoopObject;
 /// Bits of [`StreamFields::ready`].
 pub(crate) const READABLE: u8 = 1;
 pub(crate) const WRITABLE: u8 = 2;
+/// `connection_made` was called just before: reading starts.
+pub(super) const STARTING: u8 = 4;
 
 /// The default high-water mark, asyncio's 64 KiB.
 const HIGH_WATER: usize = 64 * 1024;
@@ -39,7 +41,12 @@ pub(crate) struct StreamFields {
     pub(super) context: Field,
     /// A future that is told when everything is sent (`sendfile` waits for it).
     pub(super) empty_waiter: Field,
+    /// The server that accepted the connection, which counts it.
+    pub(super) server: Field,
+    pub(super) socket: RefCell<Socket>,
+    pub(super) ends: RefCell<Ends>,
     pub(super) outgoing: RefCell<Outgoing>,
+    /// The descriptor's number, also after the end.
     pub(super) fd: Cell<c_int>,
     /// Calls of `write` after the connection was lost, plus one for the loss.
     pub(super) conn_lost: Cell<u32>,
@@ -47,6 +54,8 @@ pub(crate) struct StreamFields {
     pub(super) low_water: Cell<usize>,
     /// What the poller reported and the turn has not yet looked at.
     pub(crate) ready: Cell<u8>,
+    /// `context` is what asyncio gave to the transport, not a copy.
+    pub(super) own_context: Cell<bool>,
     /// The protocol fills buffers of its own (`BufferedProtocol`).
     pub(super) buffered: Cell<bool>,
     /// The protocol is TLS of ours ([`super::tls`]).
@@ -61,118 +70,79 @@ pub(crate) struct StreamFields {
     pub(super) watches_writing: Cell<bool>,
 }
 
-struct Layout {
-    class: Owned,
-    cache: ClassCache,
-    /// Where the fields lie in an instance.
-    offset: usize,
-    /// The field of `asyncio.BaseTransport`.
-    extra: Slot,
+struct Types {
+    layout: Layout<StreamFields>,
     /// `asyncio.BufferedProtocol`.
     buffered_protocol: Owned,
 }
 
-static LAYOUT: GilOnce<Layout> = GilOnce::new();
+static TYPES: GilOnce<Types> = GilOnce::new();
 
 const DOC: &CStr =
     c"StreamTransport()\n--\n\nThe native half of maypole.transports.StreamTransport: reading and writing.";
 
 /// Makes the type; called once while the module is imported.
 pub(crate) fn init() -> Result<()> {
-    if LAYOUT.is_set() {
+    if TYPES.is_set() {
         return Ok(());
     }
     let base = import_from("asyncio.transports", "_FlowControlMixin")?;
-    // SAFETY: a live type object.
-    let base_size = unsafe { (*base.as_ptr().cast::<ffi::PyTypeObject>()).tp_basicsize as usize };
-    let offset = base_size.next_multiple_of(align_of::<StreamFields>());
-    let class = Class::new(
-        c"maypole._maypole.StreamTransport",
-        offset + size_of::<StreamFields>(),
-        DOC,
-    )
-    .slot(ffi::Py_tp_new, new as *mut c_void)
-    .slot(ffi::Py_tp_dealloc, dealloc as *mut c_void)
-    .slot(ffi::Py_tp_traverse, traverse as *mut c_void)
-    .slot(ffi::Py_tp_clear, clear as *mut c_void);
-    let layout = Layout {
-        class: with_fields(with_methods(class)).build(Some(&base))?,
-        cache: ClassCache::new(),
-        offset,
-        extra: Slot::of(&base, "_extra")?,
+    let name = c"maypole._maypole.StreamTransport";
+    TYPES.set(Types {
+        layout: Layout::build(name, DOC, &base, |class| with_fields(with_methods(class)))?,
         buffered_protocol: import_from("asyncio.protocols", "BufferedProtocol")?,
-    };
-    LAYOUT.set(layout);
+    });
     Ok(())
 }
 
-/// A fast-call entry for `fn(&Obj, &StreamFields, Args) -> Result<Owned>`.
-macro_rules! method {
-    ($body:path) => {{
-        unsafe extern "C" fn entry(
-            this: *mut ffi::PyObject,
-            values: *const *mut ffi::PyObject,
-            count: ffi::Py_ssize_t,
-            names: *mut ffi::PyObject,
-        ) -> *mut ffi::PyObject {
-            enter(std::ptr::null_mut(), || {
-                // SAFETY: the method descriptor checked the type of `this`.
-                let (this, fields) = unsafe { (Obj::from_ptr(this), StreamFields::of(Obj::from_ptr(this))) };
-                // SAFETY: these are the interpreter's own arguments.
-                let args = unsafe { Args::new(values, count, names) };
-                $body(this, fields, args).map(Owned::into_ptr)
-            })
-        }
-        entry as ffi::PyCFunctionFastWithKeywords
-    }};
+/// `asyncio.BufferedProtocol`.
+pub(super) fn buffered_protocol() -> &'static Obj {
+    &TYPES.get().buffered_protocol
 }
 
-/// A getter for `fn(&StreamFields) -> Result<Owned>`.
+macro_rules! method {
+    ($body:path) => {
+        transport_method!(StreamFields, $body)
+    };
+}
+
 macro_rules! field {
-    ($body:expr) => {{
-        unsafe extern "C" fn entry(this: *mut ffi::PyObject, _: *mut c_void) -> *mut ffi::PyObject {
-            enter(std::ptr::null_mut(), || {
-                // SAFETY: the attribute descriptor checked the type of `this`.
-                let fields = unsafe { StreamFields::of(Obj::from_ptr(this)) };
-                let read: fn(&StreamFields) -> Result<Owned> = $body;
-                read(fields).map(Owned::into_ptr)
-            })
-        }
-        entry as ffi::getter
-    }};
+    ($($body:tt)+) => {
+        transport_field!(StreamFields, $($body)+)
+    };
 }
 
 fn with_methods(class: Class) -> Class {
     class
         .fast(
             c"_begin",
-            method!(begin),
-            c"_begin($self, loop, fd, protocol, context, /)\n--\n\nGive the transport its connection.",
+            method!(life::begin_python),
+            c"_begin($self, loop, sock, protocol, context, server, /)\n--\n\nGive the transport its connection.",
         )
         .fast(
-            c"_end",
-            method!(end),
-            c"_end($self, /)\n--\n\nForget loop and protocol: the connection is lost.",
+            c"close",
+            method!(life::close),
+            c"close($self, /)\n--\n\nStop reading, send what is written, then tell the protocol that the connection is lost.",
         )
         .fast(
-            c"_start_reading",
-            method!(read::start),
-            c"Watch for reading unless paused or closing.",
+            c"_force_close",
+            method!(life::force_close),
+            c"_force_close($self, exc, /)\n--\n\nDrop what is not sent; the connection is lost.",
         )
         .fast(
-            c"_stop_watching",
-            method!(stop_watching),
-            c"_stop_watching($self, /)\n--\n\nStop watching for reading and writing.",
+            c"_call_connection_lost",
+            method!(life::call_connection_lost),
+            c"_call_connection_lost($self, exc, /)\n--\n\nTell the protocol, and let everything go.",
         )
         .fast(
-            c"_begin_closing",
-            method!(begin_closing),
-            c"Stop reading and send what can be sent; return True if all is sent.",
+            c"_shut_down",
+            method!(socket::shut_down),
+            c"_shut_down($self, /)\n--\n\nLet the peer read the end of the stream.",
         )
         .fast(
-            c"_lose",
-            method!(lose),
-            c"Drop what is not sent, and count the connection as lost.",
+            c"get_extra_info",
+            method!(peers::get_extra_info),
+            c"get_extra_info($self, name, default=None)\n--\n\nGet optional transport information.",
         )
         .fast(
             c"set_protocol",
@@ -235,6 +205,19 @@ fn with_methods(class: Class) -> Class {
 fn with_fields(class: Class) -> Class {
     class
         .attribute(c"_loop", field!(|this| Ok(this.event_loop.get_or_none())), None)
+        .attribute(c"_context", field!(own_context), None)
+        .attribute(
+            c"_has_socket",
+            field!(|this| Ok(boolean(this.has_socket()))),
+            None,
+        )
+        .attribute(c"_sock", field!(object socket::get), None)
+        .attribute(
+            c"_extra",
+            field!(object peers::get),
+            Some(transport_setter!(StreamFields, peers::set)),
+        )
+        .attribute(c"_server", field!(|this| Ok(this.server.get_or_none())), None)
         .attribute(c"_protocol", field!(|this| Ok(this.protocol.get_or_none())), None)
         .attribute(
             c"_sock_fd",
@@ -272,19 +255,38 @@ fn with_fields(class: Class) -> Class {
         .attribute(c"_buffer", field!(write::list_chunks), None)
 }
 
-impl StreamFields {
-    fn new() -> StreamFields {
+fn own_context(this: &StreamFields) -> Result<Owned> {
+    Ok(match this.own_context.get() {
+        true => this.context.get_or_none(),
+        false => none(),
+    })
+}
+
+impl Fields for StreamFields {
+    #[inline(always)]
+    fn layout() -> &'static Layout<StreamFields> {
+        &TYPES.get().layout
+    }
+
+    fn empty() -> StreamFields {
         StreamFields {
             event_loop: Field::empty(),
             protocol: Field::empty(),
             context: Field::empty(),
             empty_waiter: Field::empty(),
+            server: Field::empty(),
+            socket: RefCell::new(Socket::Gone),
+            ends: RefCell::new(Ends {
+                local: Name::unknown(),
+                peer: Name::unknown(),
+            }),
             outgoing: RefCell::new(Outgoing::default()),
             fd: Cell::new(-1),
             conn_lost: Cell::new(0),
             high_water: Cell::new(HIGH_WATER),
             low_water: Cell::new(HIGH_WATER / 4),
             ready: Cell::new(0),
+            own_context: Cell::new(false),
             buffered: Cell::new(false),
             tls: Cell::new(false),
             closing: Cell::new(false),
@@ -296,49 +298,11 @@ impl StreamFields {
         }
     }
 
-    /// The fields of a transport.
-    ///
-    /// # Safety
-    /// `transport` is an instance of our type.
-    #[inline(always)]
-    pub(super) unsafe fn of(transport: &Obj) -> &StreamFields {
-        // SAFETY: the caller's word; `new` wrote the fields there.
-        unsafe {
-            &*transport
-                .as_ptr()
-                .byte_add(LAYOUT.get().offset)
-                .cast::<StreamFields>()
-        }
-    }
-
-    /// The fields of a Python object, if it is a transport of ours.
-    #[inline(always)]
-    pub(crate) fn downcast(object: &Obj) -> Option<&StreamFields> {
-        let layout = LAYOUT.get();
-        if !layout.cache.is_instance(object, &layout.class) {
-            return None;
-        }
-        // SAFETY: the type was just checked.
-        Some(unsafe { StreamFields::of(object) })
-    }
-
-    /// The loop of a transport that has a connection.
-    pub(super) fn event_loop(&self) -> Result<&LoopObject> {
-        match self.event_loop.peek().and_then(LoopObject::downcast) {
-            Some(event_loop) => Ok(event_loop),
-            None => Err(runtime_error("the transport has no connection")),
-        }
-    }
-
-    fn clear(&self) {
+    fn clear(&self, transport: &Obj) {
+        life::forget_loop(transport, self);
         let chunks = self.outgoing.borrow_mut().clear();
-        let values = [
-            self.event_loop.take(),
-            self.protocol.take(),
-            self.context.take(),
-            self.empty_waiter.take(),
-        ];
-        drop((chunks, values));
+        let socket = self.socket.replace(Socket::Gone);
+        drop((chunks, socket, self.empty_waiter.take(), self.server.take()));
     }
 
     fn visit(&self, visitor: Visitor) -> std::result::Result<(), c_int> {
@@ -347,51 +311,54 @@ impl StreamFields {
             &self.protocol,
             &self.context,
             &self.empty_waiter,
+            &self.server,
         ] {
             visitor.visit_opt(field.peek())?;
+        }
+        if let Socket::Python(socket) = &*self.socket.borrow() {
+            visitor.visit(socket)?;
         }
         self.outgoing
             .borrow()
             .iter()
             .try_for_each(|chunk| visitor.visit(chunk))
     }
+
+    fn finalize(&self, transport: &Obj) {
+        life::finalize(transport, self);
+    }
 }
 
-/// `_begin(loop, fd, protocol, context)`: `None` for a copy of the current context.
-fn begin(_: &Obj, fields: &StreamFields, args: Args<'_>) -> Result<Owned> {
-    let (given, _) = args.at_least("_begin", &["loop", "fd", "protocol", "context"], 4)?;
-    let Some(event_loop) = LoopObject::downcast(given[0]) else {
-        return Err(crate::capi::error::type_error(
-            "a native transport needs a maypole loop",
-        ));
-    };
-    event_loop.observer.metrics.transports_opened.add(1);
-    fields.fd.set(c_int::try_from(given[1].as_i64()?).unwrap_or(-1));
-    fields.event_loop.set(given[0].own());
-    fields.context.set(if given[3].is_none() {
-        crate::asyncio::copy_context()?
-    } else {
-        given[3].own()
-    });
-    install_protocol(fields, given[2])?;
-    Ok(none())
-}
+impl StreamFields {
+    /// The fields of a Python object, if it is a transport of ours.
+    #[inline(always)]
+    pub(crate) fn downcast(object: &Obj) -> Option<&StreamFields> {
+        <StreamFields as Fields>::downcast(object)
+    }
 
-fn install_protocol(fields: &StreamFields, protocol: &Obj) -> Result<()> {
-    let class = &LAYOUT.get().buffered_protocol;
-    // SAFETY: two live objects; -1 says that the check raised.
-    let buffered = unsafe { ffi::PyObject_IsInstance(protocol.as_ptr(), class.as_ptr()) };
-    check(buffered)?;
-    let tls = TlsProtocol::downcast(protocol).is_some();
-    fields.tls.set(tls);
-    fields.buffered.set(buffered == 1 && !tls);
-    fields.protocol.set(protocol.own());
-    Ok(())
+    /// Whether the transport has a connection with this descriptor, on this loop.
+    pub(crate) fn is_connected(&self, event_loop: &LoopObject, fd: c_int) -> bool {
+        self.fd.get() == fd
+            && self
+                .loop_if_connected()
+                .is_some_and(|own| std::ptr::eq(own, event_loop))
+    }
+
+    /// The loop, while there is a connection.
+    pub(super) fn loop_if_connected(&self) -> Option<&LoopObject> {
+        self.event_loop.peek().and_then(LoopObject::downcast)
+    }
+
+    /// The loop of a transport that has a connection.
+    pub(super) fn event_loop(&self) -> Result<&LoopObject> {
+        self.loop_if_connected()
+            .ok_or_else(|| runtime_error("the transport has no connection"))
+    }
 }
 
 fn set_protocol(_: &Obj, fields: &StreamFields, args: Args<'_>) -> Result<Owned> {
     let (given, _) = args.at_least("set_protocol", &["protocol"], 1)?;
-    install_protocol(fields, given[0])?;
+    life::install_protocol(fields, given[0])?;
     Ok(none())
 }
 
@@ -403,124 +370,9 @@ fn is_closing(_: &Obj, fields: &StreamFields, _: Args<'_>) -> Result<Owned> {
     Ok(boolean(fields.closing.get()))
 }
 
-/// `_end()`: loop and protocol are let go; the Python half then closes the socket.
-fn end(_: &Obj, fields: &StreamFields, _: Args<'_>) -> Result<Owned> {
-    fields.closing.set(true);
-    if let Ok(event_loop) = fields.event_loop() {
-        event_loop.observer.metrics.transports_closed.add(1);
-    }
-    drop((
-        fields.protocol.take(),
-        fields.event_loop.take(),
-        fields.context.take(),
-    ));
-    Ok(none())
-}
-
-/// `_stop_watching()`.
-fn stop_watching(_: &Obj, fields: &StreamFields, _: Args<'_>) -> Result<Owned> {
-    if let Ok(event_loop) = fields.event_loop() {
-        event_loop.unwatch_reading(fields.fd.get())?;
-        event_loop.unwatch_writing(fields.fd.get())?;
-        fields.watches_writing.set(false);
-    }
-    Ok(none())
-}
-
-/// `_begin_closing()`: no more reading; what is written already is still sent.
-fn begin_closing(this: &Obj, fields: &StreamFields, _: Args<'_>) -> Result<Owned> {
-    fields.closing.set(true);
-    fields.event_loop()?.unwatch_reading(fields.fd.get())?;
-    // A paused protocol is told of the room, and may write again, before the last byte is sent: so the poller's word is awaited.
-    write::flush_unless_watched(this, fields)?;
-    Ok(boolean(fields.outgoing.borrow().is_empty()))
-}
-
-/// `_lose()`: what can be sent is sent, the rest is dropped; the connection counts as lost.
-fn lose(this: &Obj, fields: &StreamFields, args: Args<'_>) -> Result<Owned> {
-    fields.closing.set(true);
-    fields.conn_lost.set(fields.conn_lost.get() + 1);
-    let chunks = fields.outgoing.borrow_mut().clear();
-    drop(chunks);
-    stop_watching(this, fields, args)
-}
-
-unsafe extern "C" fn new(
-    class: *mut ffi::PyTypeObject,
-    _: *mut ffi::PyObject,
-    _: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    enter(std::ptr::null_mut(), || {
-        // SAFETY: our type or a subclass; the memory is zeroed and of at least our size.
-        let this = unsafe { Owned::steal(ffi::PyType_GenericAlloc(class, 0))? };
-        // SAFETY: the place lies in the new object. The collector may look at the zeroed fields before this, and finds nothing.
-        unsafe {
-            std::ptr::write(
-                this.as_ptr().byte_add(LAYOUT.get().offset).cast(),
-                StreamFields::new(),
-            )
-        };
-        Ok(this.into_ptr())
-    })
-}
-
-unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
-    // SAFETY: an object of our type whose count has reached zero.
-    let class = unsafe { ffi::Py_TYPE(this) };
-    // SAFETY: as above.
-    unsafe { ffi::PyObject_GC_UnTrack(this.cast()) };
-    enter((), || {
-        // SAFETY: the memory is still there, and only this function sees it.
-        let object = unsafe { Obj::from_ptr(this) };
-        // SAFETY: as above.
-        let extra = unsafe { LAYOUT.get().extra.replace(object, None) };
-        drop(extra);
-        // SAFETY: the fields were written by `new`, and nobody reads them after this.
-        unsafe {
-            StreamFields::of(object).clear();
-            std::ptr::drop_in_place(this.byte_add(LAYOUT.get().offset).cast::<StreamFields>());
-        }
-        Ok(())
-    });
-    // SAFETY: memory of a collected object, untracked above.
-    unsafe { ffi::PyObject_GC_Del(this.cast()) };
-    // SAFETY: the instance owned a reference to its heap type.
-    unsafe { ffi::Py_DECREF(class.cast()) };
-}
-
-unsafe extern "C" fn traverse(this: *mut ffi::PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
-    let visitor = Visitor::new(visit, arg);
-    enter(-1, || {
-        // SAFETY: the collector passes an object of our type.
-        let object = unsafe { Obj::from_ptr(this) };
-        // SAFETY: heap types are visited by their instances.
-        let class = unsafe { Obj::from_ptr(object.type_ptr().cast()) };
-        // SAFETY: as above.
-        let (extra, fields) = unsafe { (LAYOUT.get().extra.peek(object), StreamFields::of(object)) };
-        let outcome = visitor
-            .visit(class)
-            .and_then(|()| visitor.visit_opt(extra))
-            .and_then(|()| fields.visit(visitor));
-        Ok(outcome.err().unwrap_or(0))
-    })
-}
-
-unsafe extern "C" fn clear(this: *mut ffi::PyObject) -> c_int {
-    enter(-1, || {
-        // SAFETY: the collector passes an object of our type.
-        let object = unsafe { Obj::from_ptr(this) };
-        // SAFETY: as above.
-        let extra = unsafe { LAYOUT.get().extra.replace(object, None) };
-        // SAFETY: as above.
-        unsafe { StreamFields::of(object) }.clear();
-        drop(extra);
-        Ok(0)
-    })
-}
-
 /// Adds the type to the module.
 pub(crate) fn register(module: &Obj) -> Result<()> {
-    let class = &LAYOUT.get().class;
+    let class = &TYPES.get().layout.class;
     // SAFETY: a live module, a C string and a live type.
     check(unsafe { ffi::PyModule_AddObjectRef(module.as_ptr(), c"StreamTransport".as_ptr(), class.as_ptr()) })
 }

@@ -12,12 +12,11 @@ use pyo3::ffi;
 
 use super::read::fatal;
 use super::stream::StreamFields;
-use super::tls;
+use super::{life, tls};
 use crate::asyncio;
 use crate::capi::error::{check, current_ends_program, os_error, runtime_error, take, type_error};
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, names};
-use crate::event_loop::LoopObject;
 
 /// With so many bytes waiting, `write` sends without waiting for the end of the turn.
 const SEND_AT_ONCE: usize = 64 * 1024;
@@ -181,7 +180,7 @@ pub(super) fn flush(this: &Obj, fields: &StreamFields) -> Result<()> {
             .with_slices(|slices| maypole_sys::stream::send(fields.fd.get(), slices));
         match sent {
             Ok(size) => {
-                if let Some(event_loop) = fields.event_loop.peek().and_then(LoopObject::downcast) {
+                if let Some(event_loop) = fields.loop_if_connected() {
                     event_loop.observer.metrics.bytes_written.add(size as u64);
                 }
                 let done = fields.outgoing.borrow_mut().advance(size);
@@ -220,8 +219,22 @@ pub(super) fn write_ready(this: &Obj, fields: &StreamFields) -> Result<()> {
     if fields.watches_writing.replace(false) {
         fields.event_loop()?.unwatch_writing(fields.fd.get())?;
     }
-    // `resume_writing` may have written again.
-    this.call_method(&names::get().all_sent, &[]).map(drop)
+    all_sent(this, fields)
+}
+
+/// Goes on after the last waiting byte.
+fn all_sent(this: &Obj, fields: &StreamFields) -> Result<()> {
+    let names = names::get();
+    if let Some(waiter) = fields.empty_waiter.get() {
+        drop(this.call_method(&names.tell_empty_waiter, &[&waiter])?);
+    }
+    if fields.closing.get() {
+        return life::lose_now(this, fields);
+    }
+    if fields.eof.get() {
+        return this.call_method(&names.shut_down, &[]).map(drop);
+    }
+    Ok(())
 }
 
 fn pause_protocol_if_full(this: &Obj, fields: &StreamFields) -> Result<()> {

@@ -254,7 +254,7 @@ impl Fields for DatagramFields {
         }
     }
 
-    fn clear(&self) {
+    fn clear(&self, _: &Obj) {
         self.clear_queues();
         drop([
             self.event_loop.take(),
