@@ -119,36 +119,42 @@ pub enum Record {
 impl Event {
     /// What the constructor was given. None for an event that no constructor makes: a word out of its set.
     #[must_use]
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "the constructors widened these from 32 bits"
-    )]
-    pub const fn read(&self) -> Option<Record> {
+    pub fn read(&self) -> Option<Record> {
+        match self.kind {
+            Kind::TaskCreated | Kind::Step | Kind::Wait | Kind::TaskEnded | Kind::Cancel => {
+                self.read_of_a_task()
+            }
+            Kind::Callback | Kind::Turn | Kind::Poll | Kind::Executor | Kind::Gc | Kind::Stall => {
+                self.read_span()
+            }
+            Kind::TimerSet | Kind::TimerFired | Kind::Io | Kind::Mark => Some(self.read_moment()),
+        }
+    }
+
+    fn read_of_a_task(&self) -> Option<Record> {
         let Self {
             at_ticks: at,
             a,
             b,
             task,
             other,
-            kind,
             detail,
-            extra,
+            ..
         } = *self;
-        let text = TextId(other);
-        Some(match kind {
-            Kind::TaskCreated => Record::Created {
-                at,
-                task,
-                parent: other,
-                function: SiteId((a >> 32) as u32),
-                name: TextId(a as u32),
-                made_at: SiteId(b as u32),
-            },
+        Some(match self.kind {
+            Kind::TaskCreated => {
+                let (function, name, made_at) = (SiteId(high(a)), TextId(low(a)), SiteId(low(b)));
+                Record::Created {
+                    at,
+                    task,
+                    parent: other,
+                    function,
+                    name,
+                    made_at,
+                }
+            }
             Kind::Step => {
-                let Some(waker) = Waker::from_u8(detail) else {
-                    return None;
-                };
-                let function = SiteId::from_short(extra);
+                let (function, waker) = (SiteId::from_short(self.extra), Waker::from_u8(detail)?);
                 Record::Step {
                     task,
                     function,
@@ -160,97 +166,125 @@ impl Event {
                 }
             }
             Kind::Wait => {
-                let Some(kind) = WaitKind::from_u8(detail) else {
-                    return None;
-                };
+                let (kind, site) = (WaitKind::from_u8(detail)?, SiteId(other));
+                let operation = TextId(low(b).wrapping_sub(1));
                 Record::Wait {
                     at,
                     task,
                     kind,
-                    site: SiteId(other),
-                    on_task: a as u32,
-                    operation: TextId((b as u32).wrapping_sub(1)),
+                    site,
+                    on_task: low(a),
+                    operation,
                 }
             }
-            Kind::TaskEnded => {
-                let Some(how) = Ended::from_u8(detail) else {
-                    return None;
-                };
-                Record::Ended {
-                    at,
-                    task,
-                    how,
-                    error: text,
-                }
-            }
+            Kind::TaskEnded => Record::Ended {
+                at,
+                task,
+                how: Ended::from_u8(detail)?,
+                error: TextId(other),
+            },
             Kind::Cancel => Record::Cancel { at, task, by: other },
+            _ => return None,
+        })
+    }
+
+    fn read_span(&self) -> Option<Record> {
+        let Self {
+            at_ticks: end,
+            a,
+            b: begin,
+            task,
+            other,
+            detail,
+            ..
+        } = *self;
+        let text = TextId(other);
+        Some(match self.kind {
             Kind::Callback => {
-                let Some(waker) = Waker::from_u8(detail) else {
-                    return None;
-                };
+                let waker = Waker::from_u8(detail)?;
                 Record::Callback {
                     ready: a,
-                    begin: b,
-                    end: at,
+                    begin,
+                    end,
                     name: text,
                     waker,
                     waker_task: task,
                 }
             }
             Kind::Turn => Record::Turn {
-                begin: b,
-                end: at,
+                begin,
+                end,
                 ready: other,
             },
             Kind::Poll => Record::Poll {
-                begin: b,
-                end: at,
+                begin,
+                end,
                 events: other,
                 blocking: detail != 0,
-            },
-            Kind::TimerSet => Record::Timer {
-                at,
-                due: a,
-                fired: false,
-                task,
-            },
-            Kind::TimerFired => Record::Timer {
-                at,
-                due: a,
-                fired: true,
-                task,
-            },
-            Kind::Io => Record::Io {
-                at,
-                fd: other.cast_signed(),
-                readable: detail & 1 != 0,
-                writable: detail & 2 != 0,
             },
             Kind::Executor => Record::Executor {
                 task,
                 submitted: a,
-                begin: b,
-                end: at,
+                begin,
+                end,
                 name: text,
             },
             Kind::Gc => Record::Gc {
-                begin: b,
-                end: at,
+                begin,
+                end,
                 generation: detail,
             },
             Kind::Stall => Record::Stall {
-                begin: b,
-                end: at,
+                begin,
+                end,
                 task,
                 kind: text,
-                stack: a as u32,
+                stack: low(a),
             },
+            _ => return None,
+        })
+    }
+
+    fn read_moment(&self) -> Record {
+        let Self {
+            at_ticks: at,
+            a,
+            task,
+            other,
+            detail,
+            ..
+        } = *self;
+        match self.kind {
+            Kind::Io => {
+                let (readable, writable) = (detail & 1 != 0, detail & 2 != 0);
+                Record::Io {
+                    at,
+                    fd: other.cast_signed(),
+                    readable,
+                    writable,
+                }
+            }
             Kind::Mark => Record::Mark {
                 at,
                 task,
-                text,
-                source: TextId(a as u32),
+                text: TextId(other),
+                source: TextId(low(a)),
             },
-        })
+            kind => Record::Timer {
+                at,
+                due: a,
+                fired: kind == Kind::TimerFired,
+                task,
+            },
+        }
     }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "one half of two")]
+const fn low(both: u64) -> u32 {
+    both as u32
+}
+
+const fn high(both: u64) -> u32 {
+    low(both >> 32)
 }

@@ -240,30 +240,6 @@ impl<'a, F: Fn(u64) -> u64> Draft<'a, F> {
                     blocking: blocking.into(),
                 });
             }
-            Record::Timer { at, due, fired, task } => {
-                let (at_ns, due_ns, task) = (self.until(at), (self.to_ns)(due), self.known(task));
-                self.document.timers.push(Timer {
-                    at_ns,
-                    due_ns,
-                    fired: fired.into(),
-                    task,
-                });
-            }
-            Record::Io {
-                at,
-                fd,
-                readable,
-                writable,
-            } => {
-                let at_ns = self.until(at);
-                let (readable, writable) = (readable.into(), writable.into());
-                self.document.io.push(Readiness {
-                    at_ns,
-                    fd,
-                    readable,
-                    writable,
-                });
-            }
             Record::Executor {
                 task,
                 submitted,
@@ -291,6 +267,36 @@ impl<'a, F: Fn(u64) -> u64> Draft<'a, F> {
                     begin_ns,
                     end_ns,
                     generation,
+                });
+            }
+            _ => self.tell_moment(record),
+        }
+    }
+
+    fn tell_moment(&mut self, record: Record) {
+        match record {
+            Record::Timer { at, due, fired, task } => {
+                let (at_ns, due_ns, task) = (self.until(at), (self.to_ns)(due), self.known(task));
+                self.document.timers.push(Timer {
+                    at_ns,
+                    due_ns,
+                    fired: fired.into(),
+                    task,
+                });
+            }
+            Record::Io {
+                at,
+                fd,
+                readable,
+                writable,
+            } => {
+                let at_ns = self.until(at);
+                let (readable, writable) = (readable.into(), writable.into());
+                self.document.io.push(Readiness {
+                    at_ns,
+                    fd,
+                    readable,
+                    writable,
                 });
             }
             _ => {}
