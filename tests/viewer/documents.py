@@ -86,6 +86,28 @@ def service(requests: int = 14, seed: int = 7) -> Document:
     return loop.recording.document(loop.now + 100_000)
 
 
+def slow_consumer() -> Document:
+    """Three producers that wait for room in a queue, because its consumer is slower than they are."""
+    loop = SimulatedLoop("/srv/app/pipeline.py")
+    queue = Gate("queue", free=1)
+
+    def producer() -> Script:
+        for _ in range(10):
+            yield "compute", 20_000
+            yield "take", queue, 14
+
+    def consumer() -> Script:
+        for _ in range(30):
+            yield "get", queue, 22
+            yield "sleep", 20 * MS, 24
+
+    for name in ("first", "second", "third"):
+        loop.spawn(producer(), name, "producer", 10)
+    loop.spawn(consumer(), "consumer", "consumer", 20)
+    loop.run()
+    return loop.recording.document(loop.now)
+
+
 def crowd(tasks: int = 3_000, rounds: int = 10, seed: int = 3) -> Document:
     """Very many tasks in three generations, and more than a hundred thousand events."""
     chance = random.Random(seed)

@@ -18,7 +18,7 @@ COLUMNS = {
     "sites": "file line function",
     "tasks": "id name function parent created_at created_ns ended_ns outcome error",
     "steps": "task ready_ns begin_ns end_ns waker waker_task",
-    "waits": "task begin_ns kind site on_task",
+    "waits": "task begin_ns kind site on_task operation",
     "callbacks": "ready_ns begin_ns end_ns name waker waker_task",
     "turns": "begin_ns end_ns ready",
     "polls": "begin_ns end_ns events blocking",
@@ -178,7 +178,8 @@ class SimulatedLoop:
             function = self.recording.groups["tasks"]["function"][task - 1]
             name = self.recording.strings[self.recording.groups["sites"]["function"][function]]
             site = self.recording.site(self.file, line, name)
-            self.recording.row("waits", task, self.now, kind, site, on_task)
+            operation = -1 if kind != "queue" else self.recording.text("get" if deed[0] == "get" else "put")
+            self.recording.row("waits", task, self.now, kind, site, on_task, operation)
         else:
             self._end(task, ended)
         self.current = 0

@@ -230,6 +230,22 @@ def test_a_branch_closes_and_opens(page: Page) -> None:
     assert page.run(rows) == 20
 
 
+def test_lanes_without_a_part_in_the_window_can_be_left_out(page: Page) -> None:
+    rows = "maypoleTimeline.state.lanes.rows.length"
+    names = "[...document.querySelectorAll('.task-name')].map((item) => item.textContent)"
+    page.click_on("#findings li:nth-child(1) button")
+    page.key("v")
+    page.wait_until(f"{rows} < 20")
+    assert "req-7" in page.run(names)
+    assert "req-1" not in page.run(names)
+    page.key("f")
+    page.wait_until(f"{rows} === 20")
+    page.key("v")
+    page.run("maypoleTimeline.state.view.place(400e6, 1e6)")
+    page.settle()
+    assert page.run(rows) == 20
+
+
 def test_arrows_appear_for_the_chosen_task_and_for_all(page: Page) -> None:
     arrows = "maypoleTimeline.statistics.arrows"
     assert page.run(arrows) == 0
@@ -317,9 +333,9 @@ def test_waits_are_summed_by_kind_and_line(page: Page, service: documents.Docume
     page.click_on("#tab-places")
     places = set(zip(column(page, 0), column(page, 1), strict=True))
     assert {
-        ("queue", "consumer at service.py:52"),
-        ("lock", "handler at service.py:33"),
-        ("I/O", "handler at service.py:31"),
+        ("an item from a queue", "consumer at service.py:52"),
+        ("a lock", "handler at service.py:33"),
+        ("the network or a pipe", "handler at service.py:31"),
     } <= places
 
 

@@ -66,6 +66,26 @@ def test_a_long_step_is_told_without_a_watchdog(show: Show) -> None:
     assert "by one step of handler at service.py:30 in task req-7." in sentences
 
 
+def test_a_slow_consumer_is_told_by_those_who_wait_for_room(show: Show) -> None:
+    sentences = show(documents.slow_consumer()).text("#findings")
+    assert re.search(
+        r"3 tasks waited 1\.\d+ s in sum for room in a queue, in producer at pipeline.py:14\.", sentences
+    )
+    assert "held" not in sentences
+
+
+def test_stalls_at_the_same_line_are_one_sentence(show: Show) -> None:
+    document = documents.service()
+    for column in document["stalls"].values():
+        column.append(column[0])
+    document["stalls"]["end_ns"][1] += 10 * MS
+    sentences = show(document).text("#findings")
+    assert (
+        "The loop was held 2 times by handler at service.py:38, for 310 ms at most in task req-7."
+        in sentences
+    )
+
+
 def test_lanes_stand_below_the_task_that_made_them(show: Show, service: documents.Document) -> None:
     page = show(service)
     items = "[...document.querySelectorAll('#tree [role=treeitem]')]"

@@ -14,7 +14,12 @@ export function describeSegment(model, { task, at }) {
   else if (state === READY) facts.push(...readyFacts(model, at));
   else facts.push(...waitFacts(model, task, at));
   facts.push(["When", `from ${duration(begin)} to ${duration(end)} of the recording`]);
-  return { title: `${name}: ${stateText(state)} for ${duration(end - begin)}`, kind: "Part of a lane", begin, end, task, facts };
+  return { title: `${name}: ${segmentText(model, at)} for ${duration(end - begin)}`, kind: "Part of a lane", begin, end, task, facts };
+}
+
+// What the task does in a segment: "running", "waiting for room in a queue".
+export function segmentText(model, at) {
+  return model.segments.state[at] < FIRST_WAIT ? stateText(model.segments.state[at]) : `waiting for ${model.waitedFor(at)}`;
 }
 
 // Who woke the task for this step.
@@ -31,7 +36,7 @@ function runFacts(model, at) {
   facts.push(["Waited in the ready queue", duration(Math.max(steps.begin_ns[step] - steps.ready_ns[step], 0))], wokenFact(model, step));
   const next = at + 1;
   const same = next < segments.start[model.taskAt(steps.task[step]) + 1];
-  if (same && segments.state[next] >= FIRST_WAIT) facts.push(["Then it was", stateText(segments.state[next]), { group: "segment", task: model.taskAt(steps.task[step]), at: next }]);
+  if (same && segments.state[next] >= FIRST_WAIT) facts.push(["Then it was", segmentText(model, next), { group: "segment", task: model.taskAt(steps.task[step]), at: next }]);
   return facts;
 }
 

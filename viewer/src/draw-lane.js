@@ -3,7 +3,7 @@
 import { duration, fileName } from "./format.js";
 import { lookOf } from "./patterns.js";
 import { eachVisible } from "./visible.js";
-import { FIRST_WAIT, READY, RUNNING, stateName } from "./words.js";
+import { READY, RUNNING, stateName } from "./words.js";
 
 export const LANE = 22; // pixels
 
@@ -47,8 +47,10 @@ function labels(model, at) {
   const { segments, waits } = model;
   const state = segments.state[at];
   const took = duration(segments.end[at] - segments.begin[at]);
-  const name = stateName(state);
-  const site = state < FIRST_WAIT || segments.wait[at] === -1 ? null : model.site(waits.site[segments.wait[at]]);
+  const row = segments.wait[at];
+  const operation = row === -1 ? "" : model.text(waits.operation[row]);
+  const name = operation === "" || operation === stateName(state) ? stateName(state) : `${stateName(state)} ${operation}`;
+  const site = row === -1 ? null : model.site(waits.site[row]);
   const place = site === null ? "" : ` · ${fileName(site.file)}:${site.line}`;
   return [`${name} ${took}${place}`, `${name} ${took}`, name];
 }

@@ -14,14 +14,16 @@ export function tickOf(view) {
 export function drawRuler(pen, view, model) {
   const { palette } = pen;
   const tick = tickOf(view);
+  drawMarks(pen, view, model);
+  const taken = drawStalls(pen, view, model.stalls);
   for (let time = Math.max(Math.ceil(view.begin / tick), 0) * tick; time <= Math.min(view.end(), view.total); time += tick) {
     const x = view.x(time);
+    const text = moment(time, tick);
+    const right = x + 3 + pen.measure(text);
     pen.line(x, RULER - 6, x, RULER, palette.line);
-    if (x < pen.width - 30) pen.text(moment(time, tick), x + 3, 9, palette.muted);
+    if (right < pen.width && !taken.some((place) => place.left < right && x < place.right)) pen.text(text, x + 3, 9, palette.muted);
   }
   pen.line(0, RULER - 0.5, pen.width, RULER - 0.5, palette.grid);
-  drawMarks(pen, view, model);
-  drawStalls(pen, view, model.stalls);
 }
 
 export function drawGrid(pen, view, height) {
@@ -31,8 +33,9 @@ export function drawGrid(pen, view, height) {
   }
 }
 
-// Stalls: a red band, with how long it was if there is room and else with a triangle.
+// Stalls: a red band, with how long it was if there is room and else with a triangle. Return where the texts stand.
 function drawStalls(pen, view, stalls) {
+  const taken = [];
   for (const row of visibleStalls(view, stalls)) {
     const left = view.x(stalls.begin_ns[row]);
     const right = Math.max(view.x(stalls.end_ns[row]), left + 2);
@@ -42,10 +45,11 @@ function drawStalls(pen, view, stalls) {
     const text = `▼ stall ${duration(stalls.end_ns[row] - stalls.begin_ns[row])}`;
     const wide = pen.measure(text) + 8;
     if (right - left > wide) {
-      pen.bar(middle - wide / 2, 1, wide, RULER - 7, pen.palette.surface);
+      taken.push({ left: middle - wide / 2, right: middle + wide / 2 });
       pen.text(text, middle, RULER - 13, pen.palette.alarm, "center");
     } else pen.shape([[middle - 6, RULER - 12], [middle + 6, RULER - 12], [middle, RULER - 3]], pen.palette.alarm);
   }
+  return taken;
 }
 
 // At most as many stalls as there are pixels to mark them in.

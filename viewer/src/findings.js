@@ -4,7 +4,7 @@ import { count, counted, duration, fileName, percent } from "./format.js";
 import { endOf } from "./segments.js";
 import { siteText } from "./model.js";
 import { stackOf } from "./describe.js";
-import { FIRST_WAIT, WAITS, waitText } from "./words.js";
+import { FIRST_WAIT, WAITS } from "./words.js";
 
 const LONG_STEP = 50e6; // nanoseconds: a step that others notice, when no watchdog has told of it
 const LONG_QUEUE = 50e6;
@@ -27,16 +27,25 @@ function inTask(model, id) {
   return task === -1 ? "" : ` in task ${model.taskName(task)}`;
 }
 
+// Stalls by the place that held the loop, the longest first.
 function stallFindings(model) {
   const { stalls } = model;
   const rows = [...Array(stalls.length).keys()].sort((a, b) => length(stalls, b) - length(stalls, a));
-  const found = rows.slice(0, 3).map((row) => {
-    const [place] = stackOf(model, row, fileName);
-    const by = place !== undefined ? ` by ${place}` : stalls.kind[row] === "turn" ? " by many short callbacks and steps together" : "";
-    return { level: "alarm", text: `The loop was held for ${duration(length(stalls, row))}${by}${inTask(model, stalls.task[row])}.`, thing: { group: "stalls", row, task: model.taskAt(stalls.task[row]) } };
+  if (rows.length === 0) return longStep(model);
+  const byPlace = new Map();
+  for (const row of rows) {
+    const place = stackOf(model, row, fileName)[0] ?? (stalls.kind[row] === "turn" ? "many short callbacks and steps together" : "");
+    byPlace.set(place, [...(byPlace.get(place) ?? []), row]);
+  }
+  const found = [...byPlace].slice(0, 3).map(([place, [row, ...others]]) => {
+    const longest = duration(length(stalls, row));
+    const by = place === "" ? "" : ` by ${place}`;
+    const text = others.length === 0 ? `The loop was held for ${longest}${by}${inTask(model, stalls.task[row])}.`
+      : `The loop was held ${counted(others.length + 1, "time")}${by}, for ${longest} at most${inTask(model, stalls.task[row])}.`;
+    return { level: "alarm", text, thing: { group: "stalls", row, task: model.taskAt(stalls.task[row]) } };
   });
-  if (rows.length > 3) found.push({ level: "alarm", text: `It was held ${counted(rows.length - 3, "more time")}; see the table of stalls.` });
-  return found.length > 0 ? found : longStep(model);
+  if (byPlace.size > 3) found.push({ level: "alarm", text: `It was held in ${counted(byPlace.size - 3, "more place")}; see the table of stalls.` });
+  return found;
 }
 
 function length(group, row) {
@@ -111,12 +120,17 @@ function queueFindings(model) {
 
 // Where tasks stood in line for each other: the place with the most of it, when it was much.
 function waitFindings(model, places) {
-  const shared = ["lock", "queue", "semaphore", "executor"].map((kind) => WAITS.indexOf(kind));
-  const place = places.find((each) => shared.includes(each.kind));
+  const place = places.find((each) => inLine(model, each));
   if (place === undefined || place.total < 0.2 * lifetime(model)) return [];
   const site = siteText(model.site(place.site), fileName);
-  return [{ level: "note", text: `${place.tasks === 1 ? "A task" : `${count(place.tasks)} tasks`} waited ${duration(place.total)} in sum for ${waitText(place.kind)}${site === "" ? "" : `, in ${site}`}.`,
+  return [{ level: "note", text: `${place.tasks === 1 ? "A task" : `${count(place.tasks)} tasks`} waited ${duration(place.total)} in sum for ${model.waitedFor(place.worst)}${site === "" ? "" : `, in ${site}`}.`,
     thing: { group: "segment", at: place.worst, task: taskOfSegment(model, place.worst) } }];
+}
+
+// Whether those who wait at a place stand in line: behind others at a lock, or for room in a queue that is full.
+function inLine({ waits, segments, text }, place) {
+  const row = segments.wait[place.worst];
+  return ["lock", "semaphore", "executor"].includes(WAITS[place.kind]) || (WAITS[place.kind] === "queue" && row !== -1 && text(waits.operation[row]) === "put");
 }
 
 function lifetime({ tasks, duration: end }) {

@@ -11,7 +11,7 @@ export function listenToKeys(act) {
     a: () => act.pan(-PAN), ArrowLeft: () => act.pan(-PAN), d: () => act.pan(PAN), ArrowRight: () => act.pan(PAN),
     w: () => act.zoom(1 / ZOOM), "+": () => act.zoom(1 / ZOOM), "=": () => act.zoom(1 / ZOOM),
     s: () => act.zoom(ZOOM), "-": () => act.zoom(ZOOM), _: () => act.zoom(ZOOM),
-    f: act.fit, z: act.zoomToChosen, e: act.arrows, t: act.theme, l: act.legend, x: act.closeOrOpenAll,
+    f: act.fit, z: act.zoomToChosen, e: act.arrows, v: act.active, t: act.theme, l: act.legend, x: act.closeOrOpenAll,
     ArrowUp: () => act.lane(-1), ArrowDown: () => act.lane(1), ",": () => act.bar(-1), ".": () => act.bar(1),
     "/": act.search, "?": act.help, Escape: act.escape, Enter: act.details,
   };
@@ -38,6 +38,7 @@ const HELP = [
   ["F", "fit: show the whole recording"],
   ["Space", "close or open the branch of a lane"],
   ["X", "close or open all branches"],
+  ["V", "only lanes of tasks that live in the visible time"],
   ["E", "all arrows from waker to woken"],
   ["/", "search tasks by name or function; Enter: next one"],
   ["T", "theme: system, light, dark"],

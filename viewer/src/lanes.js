@@ -1,11 +1,17 @@
 // Which lanes there are on the screen: the tree of tasks, with some branches closed.
 
-// Return the lanes of a model: { rows, rowOf, closed, toggle(task), closeAll(), openAll(), reveal(task), depth }
+// Return the lanes of a model: { rows, rowOf, closed, depth, … }
 //   rows: the tasks that have a lane, from above · rowOf: the lane of each task, that of an ancestor if it has none
+//   toggle(task), closeAll(), openAll(), reveal(task): close and open branches
+//   only(begin, end): leave out tasks that did not live then; only() takes that back. True if the lanes are others now
 export function lanesOf({ tasks, roots, parentOf, childrenOf }) {
   const closed = new Uint8Array(tasks.length);
   const depth = new Uint16Array(tasks.length);
   const lanes = { rows: new Int32Array(0), rowOf: new Int32Array(tasks.length), closed, depth };
+
+  let from = -Infinity;
+  let to = Infinity;
+  const lived = (task) => tasks.created_ns[task] <= to && (tasks.ended_ns[task] < 0 || tasks.ended_ns[task] >= from);
 
   function rebuild() {
     const rows = [];
@@ -17,6 +23,9 @@ export function lanesOf({ tasks, roots, parentOf, childrenOf }) {
       if (parent !== -1 && (closed[parent] === 1 || hidden[parent] === 1)) {
         hidden[task] = 1;
         lanes.rowOf[task] = lanes.rowOf[parent];
+      } else if (!lived(task)) {
+        hidden[task] = 0;
+        lanes.rowOf[task] = parent === -1 ? Math.max(rows.length - 1, 0) : lanes.rowOf[parent];
       } else {
         hidden[task] = 0;
         lanes.rowOf[task] = rows.length;
@@ -40,6 +49,12 @@ export function lanesOf({ tasks, roots, parentOf, childrenOf }) {
   lanes.openAll = () => {
     closed.fill(0);
     rebuild();
+  };
+  lanes.only = (begin = -Infinity, end = Infinity) => {
+    [from, to] = [begin, end];
+    const before = lanes.rows;
+    rebuild();
+    return before.length !== lanes.rows.length || before.some((task, row) => task !== lanes.rows[row]);
   };
   lanes.reveal = (task) => {
     if (hidden[task] === 0) return;

@@ -41,7 +41,8 @@ function drawBusy(pen, view, busy, y, height) {
   context.moveTo(0, base);
   for (let x = 0; x < pen.width; x += 2) {
     const [t0, t1] = [view.time(x), view.time(x + 2)];
-    const level = base - inner * Math.min(busy.between(t0, t1) / (t1 - t0), 1);
+    const ran = busy.between(t0, t1);
+    const level = ran > 0 ? base - Math.max(inner * Math.min(ran / (t1 - t0), 1), 1.5) : base;
     context.lineTo(x, level);
     context.lineTo(x + 2, level);
   }

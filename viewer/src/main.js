@@ -2,7 +2,7 @@
 
 import { busyOf } from "./busy.js";
 import { button, byId, element } from "./dom.js";
-import { counted, duration } from "./format.js";
+import { counted, duration, fileName } from "./format.js";
 import { describe } from "./describe.js";
 import { eventsIn, modelOf, sizeText } from "./model.js";
 import { fillHelp, listenToKeys } from "./keys.js";
@@ -73,14 +73,15 @@ function start() {
 
   function head(model, name) {
     const { argv, python, maypole, platform } = model.program;
-    const command = Array.isArray(argv) && argv.length > 0 ? argv.join(" ") : name ?? "a program";
+    const command = Array.isArray(argv) && argv.length > 0 ? commandText(argv.map(String)) : name ?? "a program";
     document.title = `${command} · maypole timeline`;
     byId("program").textContent = command;
+    byId("program").title = Array.isArray(argv) ? argv.join(" ") : "";
     const facts = [duration(model.duration), sizeText(model)];
     if (python) facts.push(`Python ${python}`);
     if (maypole) facts.push(`maypole ${maypole}`);
-    if (platform) facts.push(String(platform));
     byId("facts").textContent = facts.join(" · ");
+    byId("facts").title = String(platform ?? "");
   }
 
   function showFindings(findings) {
@@ -173,6 +174,14 @@ function start() {
     timeline.lanesChanged();
   }
 
+  function toggleActive() {
+    state.onlyActive = !state.onlyActive;
+    byId("active").setAttribute("aria-pressed", String(state.onlyActive));
+    if (!state.onlyActive) state.lanes.only();
+    if (state.chosen?.task >= 0) timeline.revealTask(state.chosen.task);
+    timeline.lanesChanged();
+  }
+
   function toggleArrows() {
     state.allArrows = !state.allArrows;
     byId("arrows").setAttribute("aria-pressed", String(state.allArrows));
@@ -189,7 +198,7 @@ function start() {
   const ifOpen = (deed) => (...values) => { if (state.model !== null) deed(...values); };
   const deeds = {
     pan: ifOpen((part) => state.view.pan(part * state.view.width)), zoom: ifOpen((factor) => state.view.zoom(factor)), fit: ifOpen(() => state.view.fit()),
-    zoomToChosen: ifOpen(zoomToChosen), arrows: ifOpen(toggleArrows), theme: theme.next, closeOrOpenAll: ifOpen(closeOrOpenAll),
+    zoomToChosen: ifOpen(zoomToChosen), arrows: ifOpen(toggleArrows), active: ifOpen(toggleActive), theme: theme.next, closeOrOpenAll: ifOpen(closeOrOpenAll),
     legend: () => { byId("legend-box").open = !byId("legend-box").open; }, lane: ifOpen(nextLane), bar: ifOpen(nextBar), help,
     search: () => byId("search").focus(), escape: () => (byId("help").open ? byId("help").close() : close()),
     details: ifOpen(() => { if (state.chosen === null) choose({ group: "task", task: state.lanes.rows[state.row] }); focusDetails(); }),
@@ -197,7 +206,7 @@ function start() {
   listenToKeys(deeds);
   fillHelp(byId("help-keys"));
   const onClick = { "zoom-in": () => deeds.zoom(1 / 1.5), "zoom-out": () => deeds.zoom(1.5), fit: deeds.fit, arrows: deeds.arrows, "show-help": help,
-    branches: deeds.closeOrOpenAll, "close-help": help };
+    branches: deeds.closeOrOpenAll, active: deeds.active, "close-help": help };
   for (const [id, deed] of Object.entries(onClick)) byId(id).addEventListener("click", deed);
   listenToFiles(open, (problem) => {
     byId("problems").replaceChildren(element("p", {}, problem));
@@ -207,6 +216,12 @@ function start() {
   open(byId("maypole-trace")?.textContent ?? "");
   // For those who look behind the page, and for its tests.
   globalThis.maypoleTimeline = { state, statistics: timeline.statistics, open, looks: () => STATES.map(lookOf) };
+}
+
+// The command as it was meant: a program without its folder, a module by its name.
+function commandText([program, ...rest]) {
+  const module = /([^/]+)\/__main__\.py$/.exec(program);
+  return [module === null ? fileName(program) : `-m ${module[1]}`, ...rest].join(" ");
 }
 
 document.addEventListener("DOMContentLoaded", start);

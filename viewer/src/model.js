@@ -3,6 +3,7 @@
 import { counted } from "./format.js";
 import { groupedRows } from "./grouped-rows.js";
 import { segmentsOf } from "./segments.js";
+import { FIRST_WAIT, waitText } from "./words.js";
 
 // Build the model of a loaded document.
 export function modelOf(document) {
@@ -53,13 +54,20 @@ function lengthOf(document) {
 }
 
 // Functions that name what the document holds as numbers.
-function namesOf({ strings, sites, tasks }) {
+function namesOf(model) {
+  const { strings, sites, tasks } = model;
   const text = (index) => (typeof strings[index] === "string" ? strings[index] : "");
   const site = (index) => (index < 0 || index >= sites.length ? null
     : { file: text(sites.file[index]), line: sites.line[index], function: text(sites.function[index]) });
   const functionName = (task) => site(tasks.function[task])?.function ?? "";
   const taskName = (task) => text(tasks.name[task]) || `task ${tasks.id[task]}`;
-  return { text, site, functionName, taskName };
+  // What a segment waits for, in words; "" for one that does not wait.
+  const waitedFor = (at) => {
+    const row = model.segments.wait[at];
+    const kind = model.segments.state[at] - FIRST_WAIT;
+    return kind < 0 ? "" : waitText(kind, row === -1 ? "" : text(model.waits.operation[row]));
+  };
+  return { text, site, functionName, taskName, waitedFor };
 }
 
 // Parents, children in the order of their making, and depth. A parent that is unknown or its own descendant is none.
@@ -93,11 +101,16 @@ function breakCircles(parentOf) {
 }
 
 // "handler at app.py:12", as exact as what is known allows.
-export function siteText(site, shorten = (path) => path) {
+export function siteText(site, shorten = withinPackages) {
   if (site === null) return "";
   const place = site.line > 0 ? `${shorten(site.file)}:${site.line}` : shorten(site.file);
   if (!site.function) return place;
   return place ? `${site.function} at ${place}` : site.function;
+}
+
+// A file of an installed package is known by its place in there.
+function withinPackages(path) {
+  return path.slice(path.lastIndexOf("/site-packages/") + 1).replace(/^site-packages\//, "");
 }
 
 export function eventsIn(model) {

@@ -15,7 +15,7 @@ export function segmentsOf({ steps, waits, tasks, taskAt, stepsOf, duration }) {
   const waitsOf = groupedRows(waits.task, taskAt, tasks.length);
   for (let task = 0; task < tasks.length; task++) {
     all.start[task] = all.length;
-    addTask(all, { steps, waits, rows: stepsOf.of(task), waitRows: waitsOf.of(task), end: endOf(tasks, task, duration) });
+    addTask(all, { steps, waits, rows: stepsOf.of(task), waitRows: waitsOf.of(task), end: endOf(tasks, task, duration), ended: tasks.ended_ns[task] >= 0 });
   }
   all.start[tasks.length] = all.length;
   for (let at = 0; at < all.length; at++) {
@@ -28,7 +28,7 @@ export function endOf(tasks, task, duration) {
   return tasks.ended_ns[task] >= 0 ? tasks.ended_ns[task] : duration;
 }
 
-function addTask(all, { steps, waits, rows, waitRows, end }) {
+function addTask(all, { steps, waits, rows, waitRows, end, ended }) {
   let wait = 0;
   let now = 0;
   const add = (begin, until, state, step, row) => {
@@ -55,5 +55,6 @@ function addTask(all, { steps, waits, rows, waitRows, end }) {
     add(steps.begin_ns[row], steps.end_ns[row], RUNNING, row, -1);
     last = row;
   }
-  addWait(last === -1 ? null : steps.end_ns[last], end, last);
+  // Behind the last step a task that ended waited only if a wait says so.
+  addWait(last === -1 || ended ? null : steps.end_ns[last], end, last);
 }

@@ -4,7 +4,7 @@ import { duration, fileName } from "./format.js";
 import { describe, outcomeText, stackOf } from "./describe.js";
 import { functionRows, longWaits, slowSteps, taskRows, turnRows } from "./summaries.js";
 import { siteText } from "./model.js";
-import { stateName, stateText, waitName } from "./words.js";
+import { segmentText } from "./describe-segment.js";
 
 const time = (name, value, hint) => ({ name, value, text: (item) => duration(value(item)), number: true, hint });
 const number = (name, value, hint) => ({ name, value, number: true, hint });
@@ -32,11 +32,11 @@ export function tabsOf(model, totals, places, windowRows) {
       columns: [words("Task", taskOf), time("Ran", (item) => item.took), words("Function", (item) => site(model.tasks.function[item.task])), time("Began at", (item) => item.begin)] }) },
     { id: "places", name: "Waits by place", table: () => ({
       caption: "What tasks waited for, together by line.", sortColumn: 2, items: places, thing: (item) => ({ group: "segment", at: item.worst }),
-      columns: [words("Waited for", (item) => waitName(item.kind)), words("At", (item) => site(item.site) || "not recorded"), time("In sum", (item) => item.total),
+      columns: [words("Waited for", (item) => model.waitedFor(item.worst)), words("At", (item) => site(item.site) || "not recorded"), time("In sum", (item) => item.total),
         time("Longest", (item) => item.longest), number("Times", (item) => item.times), number("Tasks", (item) => item.tasks)] }) },
     { id: "waits", name: "Longest waits", table: () => ({
       caption: "The longest waits of single tasks.", sortColumn: 2, items: longWaits(model), thing: segmentOf,
-      columns: [words("Task", taskOf), words("Waited for", (item) => stateName(model.segments.state[item.at])), time("For", (item) => item.took),
+      columns: [words("Task", taskOf), words("Waited for", (item) => model.waitedFor(item.at)), time("For", (item) => item.took),
         words("At", (item) => (item.wait === -1 ? "" : site(model.waits.site[item.wait]))), time("Began at", (item) => item.begin)] }) },
     { id: "turns", name: "Worst turns", table: () => ({
       caption: "The longest turns of the loop, and who took the most of each.", sortColumn: 1, items: turnRows(model), thing: (item) => ({ group: "turns", row: item.row }),
@@ -54,7 +54,7 @@ export function tabsOf(model, totals, places, windowRows) {
         time("Lived", (item) => item.lived), words("Last seen", (item) => lastSeen(model, item.task))] }) },
     { id: "window", name: "Visible window", live: true, table: () => ({
       caption: windowRows.caption(), sortColumn: 0, items: windowRows.items(), empty: "Nothing happens in the visible lanes and time.", thing: segmentOf,
-      columns: [time("Began at", (item) => item.begin), words("Task", taskOf), words("State", (item) => stateText(model.segments.state[item.at])), time("For", (item) => item.took),
+      columns: [time("Began at", (item) => item.begin), words("Task", taskOf), words("State", (item) => segmentText(model, item.at)), time("For", (item) => item.took),
         words("About it", (item) => aboutSegment(model, item))] }) },
   ];
 }
@@ -72,7 +72,7 @@ function lastSeen(model, task) {
   if (last < model.segments.start[task]) return "it never ran";
   const row = model.segments.wait[last];
   const place = row === -1 ? "" : siteText(model.site(model.waits.site[row]), fileName);
-  return place === "" ? stateText(model.segments.state[last]) : `${stateText(model.segments.state[last])}, ${place}`;
+  return place === "" ? segmentText(model, last) : `${segmentText(model, last)}, ${place}`;
 }
 
 function aboutSegment(model, item) {

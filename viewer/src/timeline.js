@@ -16,7 +16,7 @@ export function timelineOn(act) {
   const scroller = byId("lanes");
   const body = byId("lanes-body");
   const pens = { overview: penFor(byId("overview")), loop: penFor(byId("loop")), lanes: penFor(byId("lane-canvas")) };
-  const state = { model: null, lanes: null, view: null, busy: null, loopRows: null, chosen: null, hover: null, found: new Set(), allArrows: false, row: 0 };
+  const state = { model: null, lanes: null, view: null, busy: null, loopRows: null, chosen: null, hover: null, found: new Set(), allArrows: false, onlyActive: false, row: 0 };
   const statistics = { frames: 0, drawn: 0, lanes: 0, arrows: 0, arrowsLeft: 0 };
   let asked = false;
 
@@ -70,6 +70,7 @@ export function timelineOn(act) {
     const palette = act.palette();
     const width = Math.max(scroller.clientWidth - byId("tree").offsetWidth, 50);
     view.width = width;
+    if (state.onlyActive && state.lanes.only(view.begin, view.end())) lanesChanged();
     statistics.frames++;
     pens.overview.begin(width, OVERVIEW, palette);
     drawOverview(pens.overview, view, model, busy);

@@ -28,8 +28,10 @@ export function waitName(code) {
   return WAIT_NAMES[word] ?? word;
 }
 
-export function waitText(code) {
-  return WAIT_TEXTS[WAITS[code] ?? "unknown"];
+// What is waited for; of a queue the operation tells which side of it.
+export function waitText(code, operation = "") {
+  const word = WAITS[code] ?? "unknown";
+  return word === "queue" && operation === "put" ? "room in a queue" : word === "queue" && operation === "get" ? "an item from a queue" : WAIT_TEXTS[word];
 }
 
 export function stateName(state) {
