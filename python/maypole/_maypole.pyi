@@ -380,7 +380,8 @@ class Loop:
         """Write an event that the Python half saw; without a recording it does nothing.
 
         Args:
-            group: "gc" (number: the generation), "executor" (begin_ns: handed in, number: begun), "stalls" (text: its kind,
+            group: "gc" (number: the generation), "executor" (begin_ns: handed in, number: begun, text: its name, a zero
+                character, the number of the task that handed it in), "stalls" (text: its kind,
                 number: its task's, see `_trace_number`) or "marks" (at begin_ns; text: the source, a zero character, the text).
 
         Raises:
@@ -1618,6 +1619,9 @@ class Lease:
 
     def finish(self, now: float, failed: bool) -> bool:
         """Say how the call ended, unless it had ended before; return whether there are transitions to take."""
+
+    def succeed(self) -> bool:
+        """The call ended well, where that needs no time: closed, no call in the window failed; False: use `finish`."""
 
     def give_back(self, now: float) -> bool:
         """Give the lease back uncounted; False when it had ended before."""

@@ -9,7 +9,8 @@ import argparse
 import sys
 
 import maypole
-from maypole.cli import doctor, info, run
+from maypole.cli import doctor, info, run, top, trace, tree
+from maypole.cli.target import split_target
 
 __all__ = ["main"]
 
@@ -23,10 +24,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="maypole", description="asyncio, written in Rust.")
     parser.add_argument("--version", action="version", version=f"maypole {maypole.__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in (run, info, doctor):
+    for verb in (run, trace, tree, top, info, doctor):
         verb.add_to(verbs)
     # What follows the program's name is the program's own, whatever it looks like.
-    ours, target = run.split_target(sys.argv[1:])
+    ours, target = split_target(sys.argv[1:])
     arguments = parser.parse_args(ours, argparse.Namespace(target=target))
     code: int = arguments.run(arguments)
     return code

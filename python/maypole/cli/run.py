@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-USAGE = "%(prog)s [-h] [--clock {monotonic,virtual}] (FILE | -m MODULE) [ARGS ...]"
+USAGE = "%(prog)s [-h] [--clock {monotonic,virtual}] [--agent] (FILE | -m MODULE) [ARGS ...]"
 
 
 def add_to(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,40 +42,38 @@ def add_to(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         default="monotonic",
         help="virtual: waiting takes no time, and the time module's clocks follow",
     )
+    parser.add_argument(
+        "--agent",
+        action="store_true",
+        help="let maypole top, tree and trace --attach look into the program, as MAYPOLE_AGENT=1 does",
+    )
     parser.set_defaults(run=lambda arguments: _run(parser, arguments))
-
-
-def split_target(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Divide the arguments of ``run`` into ours, and the program with all that follows.
-
-    >>> split_target(["run", "--clock", "virtual", "app.py", "--clock", "mine"])
-    (['run', '--clock', 'virtual'], ['app.py', '--clock', 'mine'])
-    >>> split_target(["run", "-mapp", "-h"])
-    (['run'], ['-m', 'app', '-h'])
-    >>> split_target(["info"])
-    (['info'], [])
-    """
-    if argv[:1] != ["run"]:
-        return argv, []
-    position = 1
-    while position < len(argv):
-        word = argv[position]
-        if word.startswith("-m"):
-            module = [word[2:]] if word[2:] else []
-            return argv[:position], ["-m", *module, *argv[position + 1 :]]
-        if word == "-" or not word.startswith("-"):
-            return argv[:position], argv[position:]
-        position += 2 if word == "--clock" else 1
-    return argv, []
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     target: list[str] = arguments.target
+    check_target(parser, target)
+    if arguments.agent:
+        os.environ["MAYPOLE_AGENT"] = "1"  # for the program's children too, as if it had been set outside
+    use_maypole(arguments.clock)
+    run_program(target)
+    return 0
+
+
+def check_target(parser: argparse.ArgumentParser, target: list[str]) -> None:
+    """End the command with a sentence if no program is named."""
     if not target:
         parser.error("FILE or -m MODULE is needed")
     if target == ["-m"]:
         parser.error("Argument expected for the -m option")
-    _use_maypole(arguments.clock)
+
+
+def run_program(target: list[str]) -> None:
+    """Run a script or ``-m MODULE`` with its arguments, to its end.
+
+    Raises:
+        BaseException: what the program raises; the interpreter is made to report it without our frames.
+    """
     try:
         if target[0] == "-m":
             _run_module(target[1], target[2:])
@@ -87,10 +85,9 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         # The interpreter itself reports it, sets the exit code and, for Ctrl-C, ends by the signal.
         sys.excepthook = functools.partial(_report_without_us, sys.excepthook)
         raise
-    return 0
 
 
-def _use_maypole(clock: str) -> None:
+def use_maypole(clock: str) -> None:
     """Make maypole the default until the process ends: threads and exit functions may outlive the script."""
     if clock == "monotonic":
         versions.make_default(maypole.new_event_loop)

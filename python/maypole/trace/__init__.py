@@ -23,30 +23,48 @@ if TYPE_CHECKING:
     from maypole.trace.stall import Contributor as Contributor
     from maypole.trace.stall import Frame as Frame
     from maypole.trace.stall import Stall as Stall
+    from maypole.trace.tasks.births import track_tasks as track_tasks
+    from maypole.trace.tasks.lost import LostTask as LostTask
+    from maypole.trace.tasks.nodes import Circle as Circle
+    from maypole.trace.tasks.nodes import Place as Place
+    from maypole.trace.tasks.nodes import TaskNode as TaskNode
+    from maypole.trace.tasks.nodes import Tree as Tree
     from maypole.trace.tasks.tree import tree as tree
     from maypole.trace.watchdog import Watchdog as Watchdog
 
 _MODULE_OF = {
+    "Circle": "tasks.nodes",
     "Contributor": "stall",
     "Frame": "stall",
     "Instrument": "instruments",
+    "LostTask": "tasks.lost",
+    "Place": "tasks.nodes",
     "Stall": "stall",
+    "TaskNode": "tasks.nodes",
+    "Tree": "tasks.nodes",
     "Watchdog": "watchdog",
     "add_instrument": "instruments",
     "record": "recording.record",
     "remove_instrument": "instruments",
+    "track_tasks": "tasks.births",
     "tree": "tasks.tree",
 }
 
 __all__ = [  # the names come from `__getattr__`
+    "Circle",
     "Contributor",
     "Frame",
     "Instrument",
+    "LostTask",
+    "Place",
     "Stall",
+    "TaskNode",
+    "Tree",
     "Watchdog",
     "add_instrument",
     "record",
     "remove_instrument",
+    "track_tasks",
     "tree",
 ]
 

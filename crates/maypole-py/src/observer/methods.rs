@@ -7,6 +7,7 @@ use pyo3::ffi;
 use super::recording::Recording;
 use super::sampling::ONE_IN;
 use super::{PARENTS, RECORDS, STAMPS};
+use crate::asyncio;
 use crate::capi::class::{Class, Native, fast, getter, noargs};
 use crate::capi::error::{os_error, runtime_error, type_error, value_error};
 use crate::capi::object::{boolean, none};
@@ -235,6 +236,12 @@ fn trace_begin(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
     this.observer.recording.replace(Some(Box::new(recording)));
     this.observer.set_flag(RECORDS, true);
     this.observer.meet_all(this);
+    if this.observer.metrics.batch_began_ns() != 0
+        && let Some(task) = asyncio::current_task(this.as_obj())
+        && let Some(task) = TaskObject::downcast(&task)
+    {
+        this.observer.join_running(task);
+    }
     Ok(none())
 }
 
@@ -359,7 +366,11 @@ impl Recording {
         let event = match group {
             "gc" => Event::gc(begin, end, u8::try_from(numbers[2]).unwrap_or(u8::MAX)),
             "executor" => {
-                let (began, name) = (self.ticks_since(numbers[2]), self.texts.intern(text));
+                let (name, task) = match text.split_once('\0') {
+                    Some((name, number)) => (name, number.parse().unwrap_or(0)),
+                    None => (text, task),
+                };
+                let (began, name) = (self.ticks_since(numbers[2]), self.texts.intern(name));
                 Event::executor(task, begin, began, end, name)
             }
             "stalls" => {

@@ -51,7 +51,7 @@ class Answers:
         self._loops.append(weakref.ref(loop))
         births.begin_noting(loop)
         if loop._clock == "monotonic" and loop not in watchdog._chosen:
-            watchdog.watch(loop, STALL_S)
+            watchdog.watch(loop, STALL_S, log=False)
 
     def remove(self, loop: Any) -> None:
         """Look at a loop no longer, and leave it as it was."""
@@ -137,6 +137,7 @@ def _described(loop: Any) -> dict[str, Any]:
     thread = next((one.name for one in threading.enumerate() if one.ident == loop._thread_id), None)
     turn, turn_ns, _, _ = loop._running_since()
     return {
+        "number": id(loop),
         "loop": type(loop).__qualname__,
         "thread": thread,
         "running": loop.is_running(),

@@ -8,8 +8,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maypole.trace.agent.place import listening_path
-from maypole.trace.agent.server import peer
+from maypole.trace.agent.place import listening_path, peer
 
 if TYPE_CHECKING:
     from types import TracebackType

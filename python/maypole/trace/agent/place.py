@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import stat
+import struct
 import tempfile
 from pathlib import Path
 
@@ -98,3 +99,10 @@ def listening_path(pid: int) -> Path | None:
         if len(fields) == 8 and name.search(fields[7]) and os.path.exists(fields[7]):
             return Path(fields[7])
     return None
+
+
+def peer(connection: socket.socket) -> tuple[int, int]:
+    """Return process and user at the other end of a Unix socket; see SO_PEERCRED in unix(7)."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, _ = struct.unpack("3i", raw)
+    return pid, uid

@@ -12,13 +12,12 @@ import logging
 import os
 import selectors
 import socket
-import struct
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from maypole.attendants import AttendantThread
-from maypole.trace.agent.place import remove_stale, socket_path
+from maypole.trace.agent.place import peer, remove_stale, socket_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,7 +40,7 @@ Answer = dict[str, Any] | bytes
 
 @dataclass(slots=True)
 class Later:
-    """An answer that takes time: `finish` makes it at `due_s` on `time.monotonic()`, or when the client goes."""
+    """An answer that takes time: `finish` makes it at `due_s` (monotonic), or as the client goes."""
 
     due_s: float
     finish: Callable[[], Answer]
@@ -146,7 +145,7 @@ class Server:
             return
         connection.setblocking(False)
         client = Client(connection)
-        if peer_uid(connection) != os.geteuid():
+        if peer(connection)[1] != os.geteuid():
             connection.close()
             return
         self._clients.add(client)
@@ -268,15 +267,3 @@ def _listen(path: Path) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-def peer_uid(connection: socket.socket) -> int:
-    """Return the user at the other end; see SO_PEERCRED in unix(7)."""
-    return peer(connection)[1]
-
-
-def peer(connection: socket.socket) -> tuple[int, int]:
-    """Return process and user at the other end."""
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid, uid, _ = struct.unpack("3i", raw)
-    return pid, uid

@@ -36,6 +36,7 @@ STRINGS = {
     ("tasks", "error"),
     ("callbacks", "name"),
     ("executor", "name"),
+    ("waits", "operation"),
     ("marks", "text"),
     ("marks", "source"),
 }
@@ -131,6 +132,16 @@ def merged(documents: list[tuple[int, bytes]]) -> bytes:
     for group in GROUPS:
         _sort(whole[group])
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape")
+
+
+def merged_as_they_are(documents: list[dict[str, Any]]) -> bytes:
+    """Put documents with their "program" on one time axis, by when each began."""
+    began = [one["program"]["started_unix_ns"] for one in documents]
+    texts = [json.dumps(one, ensure_ascii=False).encode("utf-8", "surrogateescape") for one in documents]
+    if len(texts) == 1:
+        return texts[0]
+    whole = merged([(at_ns - min(began), text) for at_ns, text in zip(began, texts, strict=True)])
+    return with_program(whole, documents[0]["program"])
 
 
 class _Numbers:

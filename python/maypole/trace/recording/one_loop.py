@@ -6,6 +6,7 @@ somebody else has changed them meanwhile.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import gc
@@ -13,10 +14,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from maypole.trace import watchdog
+
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
     from concurrent.futures import Executor
+
+STALL_S = 0.05
+"""A turn of this length is looked into while it lasts, unless the program has chosen a threshold itself."""
 
 CAPACITY = 1_000_000
 """How many events a recording keeps unless it is told otherwise; each takes 40 bytes once it is there."""
@@ -41,6 +46,7 @@ class LoopRecording:
         self._over = False
         self._pause_began_ns = 0
         gc.callbacks.append(self._see_collector)
+        self._watchdog = _watchdog_for(loop)
         self._original_run = vars(loop).get("run_in_executor")
         self._run = self._timed_run_in_executor  # one object, to be known again
         loop.run_in_executor = self._run
@@ -53,6 +59,8 @@ class LoopRecording:
         """
         if self._over:
             raise RuntimeError("the recording has ended already")
+        if self._watchdog is not None:
+            self._watchdog.stop()  # it writes down the stall that it sees
         self._over = True
         with contextlib.suppress(ValueError):  # somebody has taken it out
             gc.callbacks.remove(self._see_collector)
@@ -92,7 +100,8 @@ class LoopRecording:
         can be seen from here.
         """
         run = self._original_run or functools.partial(type(self.loop).run_in_executor, self.loop)
-        submitted_ns, name = self._now_ns(), _name_of(func)
+        submitted_ns = self._now_ns()
+        name = f"{_name_of(func)}\0{self.loop._trace_number(asyncio.current_task(self.loop))}"
         if executor is None or isinstance(executor, ThreadPoolExecutor):
             if self.loop.get_debug():
                 self.loop._check_callback(func, "run_in_executor")
@@ -103,6 +112,13 @@ class LoopRecording:
             lambda _: self._note("executor", submitted_ns, self._now_ns(), name, submitted_ns)
         )
         return future
+
+
+def _watchdog_for(loop: Any) -> watchdog.Watchdog | None:
+    """Begin to look into long turns, for their lines in the recording; unless somebody does so already."""
+    if loop._clock != "monotonic" or watchdog._chosen.get(loop) is not None:
+        return None
+    return watchdog.Watchdog(loop, STALL_S, log=False).start()
 
 
 class _Timed:

@@ -1,6 +1,6 @@
 """Where and when tasks were made, noted while somebody wants to know; and which were lost.
 
-A loop notes nothing by itself: a call of Python for each new task is dear. While `noting` holds, an
+A loop notes nothing by itself: a call of Python for each new task is dear. While `track_tasks` holds, an
 instrument looks for the line that makes the task. Of other tasks asyncio's debug mode knows the line.
 
 Invariant: what is noted of a task is forgotten when it has ended; a loop that is noted no longer is as it
@@ -132,16 +132,33 @@ _by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Births] = weakref
 
 
 @contextlib.contextmanager
-def noting(loop: asyncio.AbstractEventLoop) -> Iterator[Births]:
-    """Note the births of a loop's tasks; several may ask for it at once.
+def track_tasks(loop: asyncio.AbstractEventLoop | None = None) -> Iterator[Births]:
+    """Note where and when a loop's tasks are made, and which are lost; several may ask for it at once.
+
+    `maypole.trace.tree` then knows the age of each task and the line that made it, and asyncio's message
+    about a task that was destroyed while it was pending tells both.
 
     Args:
-        loop: a loop of maypole, open or not yet running.
+        loop: a loop of maypole, running or not; None for the running one.
+
+    Yields:
+        An object whose `lost` holds a `LostTask` for each task that was lost meanwhile.
 
     Raises:
         TypeError: for a loop that is not maypole's.
-        RuntimeError: if it is closed.
+        RuntimeError: if it is closed, or none was given and none runs in this thread.
+
+    Example:
+        >>> import asyncio, maypole, maypole.trace
+        >>> async def main():
+        ...     with maypole.trace.track_tasks():
+        ...         task = asyncio.create_task(asyncio.sleep(0), name="child")
+        ...         return maypole.trace.tree().task("child").age_s < 60
+        >>> maypole.run(main())
+        True
     """
+    if loop is None:
+        loop = asyncio.get_running_loop()
     births = begin_noting(loop)
     try:
         yield births
@@ -150,7 +167,7 @@ def noting(loop: asyncio.AbstractEventLoop) -> Iterator[Births]:
 
 
 def begin_noting(loop: asyncio.AbstractEventLoop) -> Births:
-    """Begin to note, until `end_noting` was called as often as this; see `noting`."""
+    """Begin to note, until `end_noting` was called as often as this; see `track_tasks`."""
     births = _by_loop.get(loop)
     if births is None:
         births = Births(loop)
