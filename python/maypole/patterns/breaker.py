@@ -217,8 +217,8 @@ class CircuitBreaker:
         permit = self._permits.pop()
         if error is not None:
             self._end(permit, error)
-        elif permit._lease.finish(get_running_loop().time(), False):
-            self._tell_changes()
+        elif not permit._lease.succeed():
+            permit.success()
         return _READY
 
     def __enter__(self) -> Permit:

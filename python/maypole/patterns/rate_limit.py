@@ -30,7 +30,7 @@ T = TypeVar("T")
 _READY = Ready()
 # A loop may round the time of a timer to its own steps (uvloop: 1 ms), and call a little early.
 _LOOP_STEP = 0.001
-# A line that moves faster shares wake-ups: the next comes so much later than the last, and serves all who are due.
+# A line that moves faster shares wake-ups: the next comes so much after the last, and serves all who are due.
 _WAKE_STEP = 0.0005
 # No timer is set further ahead: some loops refuse a very late one.
 _TIMER_MAX = 86_400.0

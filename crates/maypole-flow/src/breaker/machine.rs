@@ -233,6 +233,18 @@ impl Breaker {
         self.judge(now_ns);
     }
 
+    /// Count a success where that needs no time, because nothing can change by it: closed, no call is timed, the window
+    /// counts calls, and none in it has failed. False, and nothing was counted, anywhere else: [`Breaker::finish`] it.
+    pub fn succeed(&mut self, call: Admission) -> bool {
+        let closed = matches!(self.state, State::Closed) && call.generation == self.generation;
+        if !closed || self.settings.slow_ns.is_some() || !self.window.push_success_if_flawless() {
+            return false;
+        }
+        self.calls.succeeded += 1;
+        self.failed_in_row = 0;
+        true
+    }
+
     /// Give an admission back uncounted: the call was cancelled, or its result says nothing.
     pub fn give_back(&mut self, reading_ns: u64, call: Admission) {
         self.tick_at(reading_ns);

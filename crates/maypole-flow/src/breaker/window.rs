@@ -74,6 +74,17 @@ impl Window {
         }
     }
 
+    /// Add a success if the window counts calls and none of them failed; needs no time. False: nothing was added.
+    pub fn push_success_if_flawless(&mut self) -> bool {
+        match self {
+            Self::Calls(window) if window.tallies.failed == 0 => {
+                window.push(false, false);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Say that a call failed which was pushed as one that had not; nothing if it has left the window.
     pub fn amend_failed(&mut self, now_ns: u64, mark: Mark) {
         match self {

@@ -181,6 +181,35 @@ proptest! {
     }
 
     #[test]
+    fn the_ways_that_need_less_count_the_same(settings in settings(), steps in steps(), seed in any::<u64>()) {
+        let settings = BreakerSettings { slow_ns: None, ..settings };
+        let [mut plain, mut short] = [(); 2].map(|()| Breaker::new(settings, seed).unwrap());
+        let mut now_ns = 5_000 * MS;
+        let mut under_way = Vec::new();
+        for step in steps {
+            match step {
+                Step::Wait(ns) => now_ns += ns,
+                Step::Finish(index, failed) if !under_way.is_empty() => {
+                    let call: Admission = under_way.swap_remove(index.index(under_way.len()));
+                    plain.finish(now_ns, call, failed);
+                    if failed || !short.succeed(call) {
+                        short.finish(now_ns, call, failed);
+                    }
+                }
+                _ => {
+                    let call = plain.admit(now_ns);
+                    let again = short.enter(now_ns).map_or_else(|| short.admit(now_ns), Ok);
+                    prop_assert_eq!(&call, &again);
+                    under_way.extend(call);
+                }
+            }
+            prop_assert_eq!(plain.calls(), short.calls());
+            prop_assert_eq!(plain.tallies(), short.tallies());
+            prop_assert_eq!(plain.take_transitions(), short.take_transitions());
+        }
+    }
+
+    #[test]
     fn the_same_seed_gives_the_same_waits(seed in any::<u64>(), trials in 1..6_u32) {
         let waits = || {
             let settings = BreakerSettings { consecutive: Some(1), probes: 1, jitter: 0.5, ..BreakerSettings::default() };

@@ -241,6 +241,16 @@ impl PyLease {
         breaker.has_transitions()
     }
 
+    /// The call ended well, where that needs no time: closed, and no call in the window failed. False: use `finish`.
+    fn succeed(&self) -> bool {
+        let mut admission = held(&self.admission);
+        let done = admission.is_some_and(|live| held(&self.breaker.get().0).breaker.succeed(live));
+        if done {
+            *admission = None;
+        }
+        done
+    }
+
     /// Give the lease back uncounted; False when it had ended before.
     fn give_back(&self, now: f64) -> bool {
         let Some(admission) = held(&self.admission).take() else {
