@@ -5,8 +5,8 @@
     python benches/patterns_compare.py --failures      failures only, in under two minutes
     python benches/patterns_compare.py --costs --rounds 9
 
-Writes benches/results/patterns.json and patterns.md. What is not installed is shown as such. The exit code is 1
-when maypole fails a check.
+Writes benches/results/patterns.json and patterns.md. What is not installed is shown as such. The exit code is
+1 when maypole fails a check.
 """
 
 from __future__ import annotations
@@ -94,6 +94,8 @@ def report(found: dict[str, Any]) -> str:
     here = found["machine"]
     lines = [
         "# Patterns beside other libraries",
+        "",
+        "Written by a program; [what it means](../../docs/guide/patterns/comparison.md).",
         "",
         f"`python benches/patterns_compare.py` on {here['cpu']}, {here['cpus']} CPUs, {here['python']} "
         f"({here['python_build']}), load average {here['load_average']:.1f}.",

@@ -1,7 +1,7 @@
 """The failures that are looked for: each is a question, and a function per library that finds the answer.
 
-A check returns an `Answer`: whether the library passes, and what was seen. It runs in a process of its own, so
-that patched clocks, warnings and hanging tasks meet nobody else.
+A check returns an `Answer`: whether the library passes, and what was seen. It runs in a process of its own,
+so that patched clocks, warnings and hanging tasks meet nobody else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a call costs: CPU time per operation, of maypole's patterns and of others that do the same.
 
-Each cell is a fresh process that warms up and then measures. In each round all libraries of a row run one after
-the other, in an order that changes; ratios are taken within a round, against maypole's.
+Each cell is a fresh process that warms up and then measures. In each round all libraries of a row run one
+after the other, in an order that changes; ratios are taken within a round, against maypole's.
 """
 
 from __future__ import annotations
@@ -333,8 +333,8 @@ def tables(rows: list[dict[str, Any]]) -> list[str]:
         "## Cost of a call",
         "",
         f"CPU time per operation in µs: the median of {rounds} rounds, the fastest and the slowest round. "
-        "Behind it how many times maypole's CPU time that is: the median of the rounds' paired ratios with its "
-        "interval. On asyncio's loop, but for the rows that say otherwise.",
+        "Behind it how many times maypole's CPU time that is: the median of the rounds' paired ratios with "
+        "its interval. On asyncio's loop, but for the rows that say otherwise.",
         "",
         "| operation | library | CPU µs | times maypole's | goal |",
         "|---|---|---|---|---|",
