@@ -78,6 +78,17 @@ conformance-%: ## CPython's asyncio tests on one Python (conformance-3.12)
 		--loop installed:new_event_loop --differences tests/conformance/accepted.toml \
 		test_tasks test_locks test_queues test_streams test_subprocess
 
+.PHONY: conformance-table suites
+conformance-table: ## CPython's tests on every loop and Python, into docs/reference/conformance.md (an hour)
+	@$(call on-every-python,conformance-table)
+
+conformance-table-%: ## The same on one Python (conformance-table-3.12)
+	@$(call say,The conformance table of Python $*)
+	@python=$$($(BUILD) $* --with frameworks) && "$$python" tests/conformance/table.py
+
+suites: ## The test suites of uvicorn, redis and others on maypole (half an hour); SUITES="redis" runs some
+	@python=$$($(BUILD) $(FIRST) --with frameworks) && "$$python" tests/conformance/suites.py $(SUITES)
+
 pytest-%: ## The project's Python tests on one Python (pytest-3.12)
 	@$(call say,pytest on Python $*)
 	@python=$$($(BUILD) $* --with frameworks) && "$$python" -m pytest $(PYTEST)

@@ -15,7 +15,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 MODULE_TIMEOUT_S = 900
 RESTART = 77
-RESTARTS_MAX = 60
+RESTARTS_MAX = 500
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,16 @@ class ModuleRun:
 
 @dataclass(frozen=True)
 class Suite:
-    """What is run, and how: the interpreter, the loop as ``module:factory``, seconds for one test."""
+    """What is run, and how.
+
+    The interpreter, the loop as ``module:factory``, seconds for one test, and folders where the worker looks
+    for modules besides.
+    """
 
     python: str
     loop: str
     timeout_s: float
+    path: tuple[str, ...] = ()
 
     def run(self, module: str, wanted: Callable[[str], bool]) -> ModuleRun:
         """Run the tests of a module that are wanted."""
@@ -117,6 +122,11 @@ class Suite:
             result.answers[running] = Answer("hung" if hung else "crashed", f"{text}\nexit code {exit_code}")
         return finished
 
+    def environment(self) -> dict[str, str]:
+        """This process's environment, with the folders of `path` where Python looks first."""
+        folders = [*self.path, *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(folders)} if folders else dict(os.environ)
+
     def process(
         self, module: str, folder: Path, tests: list[str] | None
     ) -> tuple[int, list[dict[str, Any]], Path]:
@@ -140,6 +150,7 @@ class Suite:
             worker = subprocess.Popen(
                 command,
                 cwd=folder / "cwd",
+                env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -22,13 +22,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from processes import Answer, ModuleRun, Suite
 from verdict import Differences, Verdict, judge, short
 
-HERE = Path(__file__).resolve().parent
+ACCEPTED = Path(__file__).resolve().parent / "accepted.toml"
 SHOWN_MAX = 25
 CONTROL = "asyncio:new_event_loop"
 
@@ -79,11 +81,10 @@ def version_of(python: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def accepted_for(arguments: argparse.Namespace, python: str) -> Differences:
-    """The accepted differences: those of the project belong to its own loop only."""
-    path = arguments.differences or HERE / "accepted.toml"
-    found = Differences.read(path, python)
-    if arguments.differences is None and not arguments.loop.startswith("maypole"):
+def accepted_for(loop: str, python: str, differences: Path | None = None) -> Differences:
+    """The accepted differences: those of the project belong to its own loop only, unless a file is named."""
+    found = Differences.read(differences or ACCEPTED, python)
+    if differences is None and not loop.startswith("maypole"):
         found.accepted.clear()
     return found
 
@@ -106,11 +107,27 @@ def run_module(
         verdict = judge(run, differences)
         verdict.unsteady = {name: answer for name, answer in first.items() if name not in verdict.failed}
     if verdict.failed and suite.loop != CONTROL:
-        control = Suite(suite.python, CONTROL, suite.timeout_s).run(module, verdict.failed.__contains__)
+        control = replace(suite, loop=CONTROL).run(module, verdict.failed.__contains__)
         for name, answer in control.answers.items():
             if answer.bad and name in verdict.failed:
                 verdict.control[name] = verdict.failed.pop(name)
     return run, verdict
+
+
+Told = Callable[[Verdict], None]
+
+
+def run_modules(
+    suite: Suite, modules: list[str], differences: Differences, only: list[str], jobs: int, tell: Told
+) -> list[tuple[ModuleRun, Verdict]]:
+    """Run modules, several at once, and tell of each when it is done."""
+    done: list[tuple[ModuleRun, Verdict]] = []
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        pending = [pool.submit(run_module, suite, name, differences, only) for name in modules]
+        for future in concurrent.futures.as_completed(pending):
+            done.append(future.result())
+            tell(done[-1][1])
+    return done
 
 
 HEAD = (
@@ -131,6 +148,12 @@ def row(name: str, verdicts: list[Verdict]) -> str:
     widths = (7, 8, 9, 7, 8)
     cells = " ".join(f"{count:{width}}" for count, width in zip(counts, widths, strict=True))
     return f"{name:24} {cells} {seconds:8.1f}"
+
+
+def print_row(verdict: Verdict) -> None:
+    """Print the line of one module."""
+    name = verdict.module.rpartition(".")[2]
+    print(f"{name:24} {verdict.absent}" if verdict.absent else row(name, [verdict]), flush=True)
 
 
 def print_details(verdicts: list[Verdict], verbose: bool) -> None:
@@ -169,11 +192,15 @@ def save(path: Path, loop: str, python: str, runs: list[ModuleRun]) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n")
 
 
+def let_tests_interrupt() -> None:
+    """Undo what a shell without job control does to background jobs: some tests interrupt themselves."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def main() -> int:
     """Run what the command line says and print the table."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A shell without job control starts what runs in the background so; some tests interrupt themselves.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    let_tests_interrupt()
     arguments = parse()
     version = version_of(arguments.python)
     if version is None:
@@ -181,27 +208,19 @@ def main() -> int:
             f"SKIPPED: {arguments.python} comes without CPython's own tests (on Debian: libpython3-testsuite)"
         )
         return 0
-    differences = accepted_for(arguments, version.rpartition(".")[0])
+    differences = accepted_for(arguments.loop, version.rpartition(".")[0], arguments.differences)
     modules = [
         name for name in MODULES if not arguments.modules or name.rpartition(".")[2] in arguments.modules
     ]
     suite = Suite(arguments.python, arguments.loop, arguments.timeout)
     print(f"CPython {version}'s own asyncio tests on {arguments.loop}\n\n{HEAD}", flush=True)
     started = time.monotonic()
-    runs: list[ModuleRun] = []
-    verdicts: list[Verdict] = []
-    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        pending = [pool.submit(run_module, suite, name, differences, arguments.only) for name in modules]
-        for future in concurrent.futures.as_completed(pending):
-            run, verdict = future.result()
-            runs.append(run)
-            verdicts.append(verdict)
-            name = verdict.module.rpartition(".")[2]
-            print(f"{name:24} {verdict.absent}" if verdict.absent else row(name, [verdict]), flush=True)
+    done = run_modules(suite, modules, differences, arguments.only, arguments.jobs, print_row)
+    verdicts = [verdict for _, verdict in done]
     print(row("all", verdicts))
     print_details(verdicts, arguments.verbose)
     if arguments.json:
-        save(arguments.json, arguments.loop, version, runs)
+        save(arguments.json, arguments.loop, version, [run for run, _ in done])
     failed = sum(len(verdict.failed) + len(verdict.surprises) for verdict in verdicts)
     print(f"\n{'OK' if not failed else 'FAILED'}: {time.monotonic() - started:.0f} s")
     return 1 if failed else 0

@@ -83,6 +83,12 @@ def stand_in(factory: Factory | None) -> type:
 
 def substitute(spec: str) -> None:
     """Make every later import of CPython's tests find the loop that ``spec`` names."""
+    take_places(spec)
+    close_by_public_means()
+
+
+def take_places(spec: str) -> None:
+    """Put the loop that ``spec`` names where programs find asyncio's."""
     factory = factory_of(spec)
     substitute_class = stand_in(factory)
     policy: Any = unix_events._UnixDefaultEventLoopPolicy
@@ -96,7 +102,6 @@ def substitute(spec: str) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         if hasattr(asyncio, "set_event_loop_policy"):
             asyncio.set_event_loop_policy(None)
-    close_by_public_means()
 
 
 def close_by_public_means() -> None:
