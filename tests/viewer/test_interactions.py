@@ -379,6 +379,15 @@ def test_a_row_of_a_table_leads_into_the_timeline(page: Page) -> None:
     assert page.run("document.querySelectorAll('.lane-name.chosen').length") == 1
 
 
+def test_the_tables_can_make_room(page: Page) -> None:
+    _, _, _, height = page.place("#timeline")
+    page.key("b")
+    assert page.place("#timeline")[3] > height + 100
+    assert page.run("document.getElementById('show-tables').ariaPressed") == "false"
+    page.click_on("#show-tables")
+    assert page.place("#timeline")[3] == height
+
+
 def test_help_names_the_keys(page: Page) -> None:
     page.key("?")
     assert "previous and next lane" in page.text("#help")

@@ -49,7 +49,7 @@ function labels(model, at) {
   const took = duration(segments.end[at] - segments.begin[at]);
   const row = segments.wait[at];
   const operation = row === -1 ? "" : model.text(waits.operation[row]);
-  const name = operation === "" || operation === stateName(state) ? stateName(state) : `${stateName(state)} ${operation}`;
+  const name = operation === "put" || operation === "get" ? `${stateName(state)} ${operation}` : stateName(state);
   const site = row === -1 ? null : model.site(waits.site[row]);
   const place = site === null ? "" : ` · ${fileName(site.file)}:${site.line}`;
   return [`${name} ${took}${place}`, `${name} ${took}`, name];

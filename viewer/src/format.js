@@ -5,6 +5,7 @@ const STEPS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
 // A duration with three digits that count, and its unit: "1.25 ms".
 export function duration(ns) {
   if (!Number.isFinite(ns)) return "–";
+  if (ns === 0) return "0 s";
   if (ns < 0) return `−${duration(-ns)}`;
   if (ns >= 120e9) return `${Math.floor(ns / 60e9)} min ${Math.round((ns % 60e9) / 1e9)} s`;
   const [size, unit] = STEPS.find(([size]) => ns >= size * 0.9995) ?? STEPS[3];

@@ -11,7 +11,7 @@ export function listenToKeys(act) {
     a: () => act.pan(-PAN), ArrowLeft: () => act.pan(-PAN), d: () => act.pan(PAN), ArrowRight: () => act.pan(PAN),
     w: () => act.zoom(1 / ZOOM), "+": () => act.zoom(1 / ZOOM), "=": () => act.zoom(1 / ZOOM),
     s: () => act.zoom(ZOOM), "-": () => act.zoom(ZOOM), _: () => act.zoom(ZOOM),
-    f: act.fit, z: act.zoomToChosen, e: act.arrows, v: act.active, t: act.theme, l: act.legend, x: act.closeOrOpenAll,
+    f: act.fit, z: act.zoomToChosen, e: act.arrows, v: act.active, b: act.tables, t: act.theme, l: act.legend, x: act.closeOrOpenAll,
     ArrowUp: () => act.lane(-1), ArrowDown: () => act.lane(1), ",": () => act.bar(-1), ".": () => act.bar(1),
     "/": act.search, "?": act.help, Escape: act.escape, Enter: act.details,
   };
@@ -41,6 +41,7 @@ const HELP = [
   ["V", "only lanes of tasks that live in the visible time"],
   ["E", "all arrows from waker to woken"],
   ["/", "search tasks by name or function; Enter: next one"],
+  ["B", "show or hide the tables"],
   ["T", "theme: system, light, dark"],
   ["L", "legend"],
   ["Esc", "close details, search, this help"],

@@ -99,10 +99,11 @@ function threadRows(executor) {
 function drawJobs(pen, view, begin, end, y) {
   eachVisible(view, begin, end, 0, begin.length, (left, right, first, last) => {
     pen.bar(left, y + 2, right - left, 14, last - first > 1 ? pen.palette.job : pen.fill("job", "vertical"));
-    if (right - left < 60) return;
     const text = duration(end[first] - begin[first]);
-    pen.bar(Math.max(left, 0) + 4, y + 4, pen.measure(text) + 4, 10, pen.palette.surface);
-    pen.text(text, Math.max(left, 0) + 6, y + 9, pen.palette.text);
+    const from = Math.max(left, 0);
+    if (Math.min(right, pen.width) - from < pen.measure(text) + 16) return;
+    pen.bar(from + 4, y + 4, pen.measure(text) + 4, 10, pen.palette.surface);
+    pen.text(text, from + 6, y + 9, pen.palette.text);
   });
   pen.flush();
 }

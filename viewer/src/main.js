@@ -182,6 +182,11 @@ function start() {
     timeline.lanesChanged();
   }
 
+  function toggleTables() {
+    byId("tables").hidden = !byId("tables").hidden;
+    byId("show-tables").setAttribute("aria-pressed", String(!byId("tables").hidden));
+  }
+
   function toggleArrows() {
     state.allArrows = !state.allArrows;
     byId("arrows").setAttribute("aria-pressed", String(state.allArrows));
@@ -198,7 +203,7 @@ function start() {
   const ifOpen = (deed) => (...values) => { if (state.model !== null) deed(...values); };
   const deeds = {
     pan: ifOpen((part) => state.view.pan(part * state.view.width)), zoom: ifOpen((factor) => state.view.zoom(factor)), fit: ifOpen(() => state.view.fit()),
-    zoomToChosen: ifOpen(zoomToChosen), arrows: ifOpen(toggleArrows), active: ifOpen(toggleActive), theme: theme.next, closeOrOpenAll: ifOpen(closeOrOpenAll),
+    zoomToChosen: ifOpen(zoomToChosen), arrows: ifOpen(toggleArrows), active: ifOpen(toggleActive), tables: toggleTables, theme: theme.next, closeOrOpenAll: ifOpen(closeOrOpenAll),
     legend: () => { byId("legend-box").open = !byId("legend-box").open; }, lane: ifOpen(nextLane), bar: ifOpen(nextBar), help,
     search: () => byId("search").focus(), escape: () => (byId("help").open ? byId("help").close() : close()),
     details: ifOpen(() => { if (state.chosen === null) choose({ group: "task", task: state.lanes.rows[state.row] }); focusDetails(); }),
@@ -206,7 +211,7 @@ function start() {
   listenToKeys(deeds);
   fillHelp(byId("help-keys"));
   const onClick = { "zoom-in": () => deeds.zoom(1 / 1.5), "zoom-out": () => deeds.zoom(1.5), fit: deeds.fit, arrows: deeds.arrows, "show-help": help,
-    branches: deeds.closeOrOpenAll, active: deeds.active, "close-help": help };
+    branches: deeds.closeOrOpenAll, active: deeds.active, "show-tables": deeds.tables, "close-help": help };
   for (const [id, deed] of Object.entries(onClick)) byId(id).addEventListener("click", deed);
   listenToFiles(open, (problem) => {
     byId("problems").replaceChildren(element("p", {}, problem));
