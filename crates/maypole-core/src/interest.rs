@@ -8,7 +8,7 @@
 //! key and reaches nobody, even when the descriptor's number is in use again.
 //! Invariant: no method drops a reader or writer; what leaves is handed to the caller.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, TryReserveError};
 
 use crate::key::{Key, Slots};
 
@@ -216,6 +216,26 @@ impl<T> Sources<T> {
             slots: Slots::new(),
             table: Vec::new(),
             high: HashMap::new(),
+        }
+    }
+
+    /// Makes room for a descriptor, so that watching it next needs no memory.
+    ///
+    /// # Errors
+    /// `TryReserveError` when there is no memory; the table is as it was.
+    ///
+    /// ```
+    /// let mut sources = maypole_core::Sources::new();
+    /// sources.reserve(0)?;
+    /// assert_eq!(sources.set_reader(0, "r").replaced, None);
+    /// # Ok::<(), std::collections::TryReserveError>(())
+    /// ```
+    pub fn reserve(&mut self, fd: i32) -> Result<(), TryReserveError> {
+        self.slots.reserve()?;
+        match in_table(fd) {
+            Some(index) if index < self.table.len() => Ok(()),
+            Some(index) => self.table.try_reserve(index + 1 - self.table.len()),
+            None => self.high.try_reserve(1),
         }
     }
 

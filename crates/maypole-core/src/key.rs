@@ -7,6 +7,8 @@
 //! Invariant: a slot whose generations are used up is retired, never reused.
 //! Invariant: no method drops a value; what leaves is handed to the caller.
 
+use std::collections::TryReserveError;
+
 /// The end of the chain of free slots.
 const NIL: u32 = u32::MAX;
 
@@ -270,6 +272,37 @@ impl<T> Slots<T> {
                 )),
                 State::Free { .. } | State::Retired => None,
             })
+    }
+
+    /// Makes room for one more value, so that the next [`Slots::insert`] needs no memory.
+    ///
+    /// # Errors
+    /// `TryReserveError` when there is no memory; the slots are as they were.
+    ///
+    /// ```
+    /// let mut slots = maypole_core::Slots::new();
+    /// slots.reserve()?;
+    /// slots.insert(1);
+    /// # Ok::<(), std::collections::TryReserveError>(())
+    /// ```
+    #[inline]
+    pub fn reserve(&mut self) -> Result<(), TryReserveError> {
+        if self.free != NIL || self.slots.len() < self.slots.capacity() {
+            return Ok(());
+        }
+        self.slots.try_reserve(1)
+    }
+
+    /// The key of the first value at or behind slot `from`.
+    pub(crate) fn first_from(&self, from: u32) -> Option<Key> {
+        let behind = self.slots.get(from as usize..)?;
+        (from..).zip(behind).find_map(|(index, slot)| match slot.state {
+            State::Full(_) => Some(Key {
+                index,
+                generation: slot.generation,
+            }),
+            State::Free { .. } | State::Retired => None,
+        })
     }
 
     /// Takes all values out, in slot order; every key handed out before is stale afterwards.

@@ -7,7 +7,7 @@
 //! Invariant: `batch_left() <= len()`; what is pushed during a batch is not taken in it.
 //! Invariant: no method drops an item; what leaves is handed to the caller.
 
-use std::collections::VecDeque;
+use std::collections::{TryReserveError, VecDeque};
 
 /// A first-in, first-out queue that hands out only the batch marked by [`ReadyQueue::begin_batch`].
 ///
@@ -60,6 +60,41 @@ impl<T> ReadyQueue<T> {
     #[inline]
     pub fn push(&mut self, item: T) {
         self.queue.push_back(item);
+    }
+
+    /// Makes room for one more item, so that the next [`ReadyQueue::push`] needs no memory.
+    ///
+    /// # Errors
+    /// `TryReserveError` when there is no memory; the queue is as it was.
+    ///
+    /// ```
+    /// let mut ready = maypole_core::ReadyQueue::new();
+    /// ready.reserve()?;
+    /// ready.push(1);
+    /// # Ok::<(), std::collections::TryReserveError>(())
+    /// ```
+    #[inline]
+    pub fn reserve(&mut self) -> Result<(), TryReserveError> {
+        if self.queue.len() < self.queue.capacity() {
+            return Ok(());
+        }
+        self.queue.try_reserve(1)
+    }
+
+    /// Takes out up to `count` items, in order; what is left of the batch shrinks with them.
+    ///
+    /// ```
+    /// let mut ready = maypole_core::ReadyQueue::new();
+    /// ready.push(1);
+    /// ready.push(2);
+    /// assert_eq!(ready.drain_some(1), [1]);
+    /// assert_eq!(ready.len(), 1);
+    /// ```
+    #[must_use = "the items are handed over to be dropped by the caller"]
+    pub fn drain_some(&mut self, count: usize) -> Vec<T> {
+        let count = count.min(self.queue.len());
+        self.batch_left = self.batch_left.saturating_sub(count);
+        self.queue.drain(..count).collect()
     }
 
     /// Marks what is queued now as the batch, what was left of the last one included, and returns its size.

@@ -16,6 +16,8 @@
 //! Invariant: no method drops an item. An item's drop may run foreign code that comes back to this very turn, so
 //! everything that leaves is handed to the caller, who drops it when no borrow is held.
 
+use std::collections::TryReserveError;
+
 use crate::key::Key;
 use crate::ready::ReadyQueue;
 use crate::ties::Ties;
@@ -121,6 +123,38 @@ impl<T> Turn<T> {
     #[inline]
     pub fn enqueue(&mut self, item: T) {
         self.ready.push(item);
+    }
+
+    /// Makes room for one more ready item, so that the next [`Turn::enqueue`] needs no memory.
+    ///
+    /// # Errors
+    /// `TryReserveError` when there is no memory; the turn is as it was.
+    ///
+    /// ```
+    /// let mut turn = maypole_core::Turn::new();
+    /// turn.reserve_ready()?;
+    /// turn.enqueue("callback");
+    /// # Ok::<(), std::collections::TryReserveError>(())
+    /// ```
+    #[inline]
+    pub fn reserve_ready(&mut self) -> Result<(), TryReserveError> {
+        self.ready.reserve()
+    }
+
+    /// Makes room for one more timer, so that the next [`Turn::schedule`] needs next to no memory.
+    ///
+    /// # Errors
+    /// As [`Turn::reserve_ready`].
+    ///
+    /// ```
+    /// let mut turn = maypole_core::Turn::new();
+    /// turn.reserve_timer()?;
+    /// turn.schedule(1_000, "timer");
+    /// # Ok::<(), std::collections::TryReserveError>(())
+    /// ```
+    #[inline]
+    pub fn reserve_timer(&mut self) -> Result<(), TryReserveError> {
+        self.timers.reserve()
     }
 
     /// Keeps `item` until `deadline_ns` (asyncio's `call_at`) and returns the key that cancels it.
@@ -259,7 +293,10 @@ impl<T> Turn<T> {
         if self.ties.is_some() {
             self.push_due_permuted(now_ns, &mut fired);
         }
-        while let Some((deadline_ns, item)) = self.timers.pop_due(now_ns) {
+        // Without memory a timer stays in the wheel, due, until the next turn.
+        while self.ready.reserve().is_ok()
+            && let Some((deadline_ns, item)) = self.timers.pop_due(now_ns)
+        {
             fired(deadline_ns);
             self.ready.push(item);
         }
@@ -377,6 +414,26 @@ impl<T> Turn<T> {
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.ready.iter().chain(self.timers.iter())
+    }
+
+    /// Takes up to `count` items out, ready ones first, and needs no memory but for them.
+    ///
+    /// `from` is 0 at first, and is where the next call goes on among the timers.
+    ///
+    /// ```
+    /// let (mut turn, mut from) = (maypole_core::Turn::new(), 0);
+    /// turn.schedule(10, "timer");
+    /// turn.enqueue("callback");
+    /// assert_eq!(turn.drain_some(&mut from, 8), ["callback"]);
+    /// assert_eq!(turn.drain_some(&mut from, 8), ["timer"]);
+    /// ```
+    #[must_use = "the items are handed over to be dropped by the caller"]
+    pub fn drain_some(&mut self, from: &mut u32, count: usize) -> Vec<T> {
+        if self.ready.is_empty() {
+            self.timers.drain_some(from, count)
+        } else {
+            self.ready.drain_some(count)
+        }
     }
 
     /// Takes everything out: what is ready in its order, then the timers in theirs.

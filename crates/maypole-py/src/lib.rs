@@ -14,6 +14,7 @@ mod event_loop;
 mod flow;
 mod future;
 mod handle;
+mod memory;
 mod module;
 mod observer;
 mod resolver;

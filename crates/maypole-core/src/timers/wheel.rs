@@ -21,7 +21,7 @@
 //! Invariant: `now_ns` never goes back, and nothing later than it fires.
 //! Invariant: no method drops an item; what leaves is handed to the caller.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, TryReserveError, VecDeque};
 
 use super::level::{LEVELS, Level, NIL, Place, Slot};
 use crate::key::{Key, Slots};
@@ -111,6 +111,22 @@ impl<T> Wheel<T> {
             now_ns: 0,
             sequence: 0,
         }
+    }
+
+    /// Makes room for one more timer, so that the next [`Wheel::insert`] needs next to no memory.
+    ///
+    /// # Errors
+    /// `TryReserveError` when there is no memory; the wheel is as it was.
+    ///
+    /// ```
+    /// let mut wheel = maypole_core::Wheel::new();
+    /// wheel.reserve()?;
+    /// wheel.insert(50, "timer");
+    /// # Ok::<(), std::collections::TryReserveError>(())
+    /// ```
+    #[inline]
+    pub fn reserve(&mut self) -> Result<(), TryReserveError> {
+        self.timers.reserve()
     }
 
     /// Adds a timer for `deadline_ns` and returns the key that cancels it.
@@ -219,6 +235,8 @@ impl<T> Wheel<T> {
             if self.slot(place).earliest_ns > self.now_ns {
                 return None;
             }
+            // Without memory the timers stay where they are; they are still due in the next turn.
+            self.run.try_reserve(self.slot(place).len as usize).ok()?;
             self.open(place);
         }
     }
@@ -305,6 +323,28 @@ impl<T> Wheel<T> {
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.timers.iter().map(|(_, timer)| &timer.item)
+    }
+
+    /// Takes the items of up to `count` timers out, in no order, and needs no memory but for them.
+    ///
+    /// `from` is 0 at first, and is where the next call goes on.
+    ///
+    /// ```
+    /// let (mut wheel, mut from) = (maypole_core::Wheel::new(), 0);
+    /// wheel.insert(2, "timer");
+    /// assert_eq!(wheel.drain_some(&mut from, 8), ["timer"]);
+    /// assert!(wheel.drain_some(&mut from, 8).is_empty());
+    /// ```
+    #[must_use = "the items are handed over to be dropped by the caller"]
+    pub fn drain_some(&mut self, from: &mut u32, count: usize) -> Vec<T> {
+        let mut items = Vec::with_capacity(count.min(self.len()));
+        while items.len() < count
+            && let Some(key) = self.timers.first_from(*from)
+        {
+            *from = key.index() + 1;
+            items.extend(self.cancel(key));
+        }
+        items
     }
 
     /// Takes the items of all timers out, in the order they would have fired.

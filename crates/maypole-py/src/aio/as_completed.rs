@@ -178,7 +178,7 @@ fn begin(event_loop: &LoopObject, given: &[&Obj]) -> Result<Owned> {
             this.note(&child);
             event_loop.enqueue_task(object.clone())?;
         } else {
-            future.add_waiter(object.clone());
+            future.add_waiter(object.clone())?;
         }
     }
     Ok(object)

@@ -16,7 +16,7 @@ use super::stdlib;
 use crate::asyncio;
 use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, add_function, enter, fast, getter, module_function};
-use crate::capi::error::check;
+use crate::capi::error::{check, memory_error};
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Obj, Owned, Result, call, names};
 use crate::event_loop::LoopObject;
@@ -145,7 +145,9 @@ fn begin(event_loop: &LoopObject, given: &[&Obj], return_exceptions: bool) -> Re
     this.future.begin(event_loop.as_obj())?;
     this.return_exceptions.set(return_exceptions);
     this.pending.set(given.len());
-    let (mut children, mut done) = (Vec::with_capacity(given.len()), Vec::new());
+    let (mut children, mut done) = (Vec::new(), Vec::new());
+    let reserved = children.try_reserve_exact(given.len());
+    reserved.map_err(|_| memory_error())?;
     for child in given {
         let child = child_of(event_loop, child)?;
         // SAFETY: `are_native` has let only native futures through, and `child_of` makes a native task.
@@ -153,7 +155,7 @@ fn begin(event_loop: &LoopObject, given: &[&Obj], return_exceptions: bool) -> Re
         if future.is_done() {
             done.push(child.clone());
         } else {
-            future.add_waiter(object.clone());
+            future.add_waiter(object.clone())?;
         }
         children.push(child);
     }

@@ -12,7 +12,7 @@ use pyo3::ffi;
 use super::operation::Operation;
 use super::stdlib::{self, names};
 use crate::capi::class::Visitor;
-use crate::capi::error::{attribute_error, current_is, take};
+use crate::capi::error::{attribute_error, current_is, memory_error, take};
 use crate::capi::object::none;
 use crate::capi::{Field, Obj, Owned, Raised, Result, call};
 use crate::future::FutureObject;
@@ -60,8 +60,10 @@ impl Waiters {
         if let Some(shown) = self.shown.get() {
             return shown.call_method(&names().append, &[waiter.as_obj()]).map(drop);
         }
-        let waiter = waiter.as_obj().own();
-        self.own.borrow_mut().get_or_insert_default().push_back(waiter);
+        let mut own = self.own.borrow_mut();
+        let own = own.get_or_insert_default();
+        own.try_reserve(1).map_err(|_| memory_error())?;
+        own.push_back(waiter.as_obj().own());
         Ok(())
     }
 

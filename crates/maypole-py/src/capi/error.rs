@@ -46,6 +46,14 @@ pub(crate) fn runtime_error(text: &str) -> Raised {
     raise(unsafe { ffi::PyExc_RuntimeError }, text)
 }
 
+/// Raises `MemoryError`, which exists already and takes no memory.
+#[cold]
+pub(crate) fn memory_error() -> Raised {
+    // SAFETY: the lock is held.
+    unsafe { ffi::PyErr_NoMemory() };
+    Raised
+}
+
 #[cold]
 pub(crate) fn attribute_error(text: &str) -> Raised {
     // SAFETY: as above.

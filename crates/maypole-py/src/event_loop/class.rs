@@ -352,11 +352,8 @@ unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
     enter((), || {
         // SAFETY: the fields were written by `new`.
         let fields = unsafe { LoopObject::of(this) };
-        drop((
-            fields.drain(),
-            fields.task_factory.take(),
-            fields.observer.drain(),
-        ));
+        fields.discard();
+        drop((fields.task_factory.take(), fields.observer.drain()));
         fields.pools.close();
         // SAFETY: the fields were written by `new`; nobody reads them after this.
         unsafe {
@@ -396,11 +393,8 @@ unsafe extern "C" fn clear(this: *mut ffi::PyObject) -> c_int {
     enter(-1, || {
         // SAFETY: the collector passes an object of this type.
         let fields = unsafe { LoopObject::of(this) };
-        drop((
-            fields.drain(),
-            fields.task_factory.take(),
-            fields.observer.drain(),
-        ));
+        fields.discard();
+        drop((fields.task_factory.take(), fields.observer.drain()));
         Ok(0)
     })
 }

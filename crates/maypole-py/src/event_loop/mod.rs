@@ -41,7 +41,11 @@ use pools::Pools;
 
 use crate::capi::class::{Native, Visitor};
 use crate::capi::{Field, Owned, Result};
+use crate::handle;
 use crate::observer::Observer;
+
+/// How many items are dropped together when a loop ends.
+const DISCARDED_AT_ONCE: usize = 512;
 
 /// Where the loop's time comes from.
 pub(crate) enum Clock {
@@ -160,13 +164,30 @@ impl LoopObject {
         })
     }
 
-    /// Takes everything out of queue, wheel and watch tables.
-    fn drain(&self) -> Vec<Owned> {
-        let mut all = self.turn.borrow_mut().drain();
-        all.extend(self.sources.borrow_mut().drain());
-        all.append(&mut self.to_flush.borrow_mut());
+    /// Drops everything in queue, wheel and watch tables, a few at a time: a loop that is closed because memory has run out
+    /// needs next to none for that.
+    fn discard(&self) {
+        let (mut from, mut left) = (0, self.turn.borrow().iter().count());
+        // What destructors queue meanwhile is not waited for.
+        while left > 0 {
+            let some = self
+                .turn
+                .borrow_mut()
+                .drain_some(&mut from, DISCARDED_AT_ONCE.min(left));
+            if some.is_empty() {
+                break;
+            }
+            left -= some.len();
+            for item in &some {
+                if item.type_ptr().cast() == handle::types().timer_handle.as_ptr() {
+                    handle::mark_unscheduled(item);
+                }
+            }
+        }
+        let watching = self.sources.borrow_mut().drain();
+        let flushing = std::mem::take(&mut *self.to_flush.borrow_mut());
+        drop((watching, flushing));
         self.observer.sampling.forget();
-        all
     }
 
     fn visit(&self, visitor: Visitor) -> std::result::Result<(), c_int> {

@@ -11,7 +11,7 @@ use pyo3::ffi;
 
 use super::LoopObject;
 use crate::capi::class::Native;
-use crate::capi::error::{runtime_error, type_error};
+use crate::capi::error::{memory_error, runtime_error, type_error};
 use crate::capi::object::none;
 use crate::capi::{Args, Obj, Owned, Result, call, names};
 use crate::handle::{self, Parts};
@@ -57,27 +57,48 @@ impl LoopObject {
     /// Keeps a native item until the loop time `when_s`; the key takes it out before.
     ///
     /// # Errors
-    /// `RuntimeError` if the loop is closed.
+    /// `RuntimeError` if the loop is closed, `MemoryError`.
     #[inline]
     pub(crate) fn schedule_at(&self, when_s: f64, item: Owned) -> Result<Key> {
         self.check_open()?;
-        let due_ns = deadline_ns(when_s);
-        self.observer.timer_set(due_ns);
-        Ok(self.turn.borrow_mut().schedule(due_ns, item))
+        self.keep(deadline_ns(when_s), item)
     }
 
     /// Queues something behind everything that is ready now.
+    ///
+    /// # Errors
+    /// `MemoryError`: the queue is as it was.
     #[inline(always)]
-    pub(crate) fn enqueue(&self, item: Owned) {
-        self.enqueue_by(item, Waker::Unknown);
+    pub(crate) fn enqueue(&self, item: Owned) -> Result<()> {
+        self.enqueue_by(item, Waker::Unknown)
     }
 
     /// As [`LoopObject::enqueue`], for an item of which it is known who made it ready.
+    ///
+    /// # Errors
+    /// As [`LoopObject::enqueue`].
     #[inline(always)]
-    pub(super) fn enqueue_by(&self, item: Owned, waker: Waker) {
+    pub(super) fn enqueue_by(&self, item: Owned, waker: Waker) -> Result<()> {
+        if self.turn.borrow_mut().reserve_ready().is_err() {
+            return Err(memory_error());
+        }
         let mut turn = self.turn.borrow_mut();
         turn.enqueue(item);
         self.count_queued(&turn, waker);
+        Ok(())
+    }
+
+    /// Puts something into the wheel.
+    ///
+    /// # Errors
+    /// `MemoryError`: the wheel is as it was.
+    #[inline]
+    fn keep(&self, due_ns: u64, item: Owned) -> Result<Key> {
+        if self.turn.borrow_mut().reserve_timer().is_err() {
+            return Err(memory_error());
+        }
+        self.observer.timer_set(due_ns);
+        Ok(self.turn.borrow_mut().schedule(due_ns, item))
     }
 
     /// Counts an item that was just queued.
@@ -97,7 +118,7 @@ pub(super) fn call_soon(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
         check_in_debug(this, given.callback, "call_soon", true)?;
     }
     let handle = handle::new_handle(&this.parts(&given))?;
-    this.enqueue(handle.clone());
+    this.enqueue(handle.clone())?;
     Ok(handle)
 }
 
@@ -109,7 +130,7 @@ pub(super) fn call_soon_threadsafe(this: &LoopObject, args: Args<'_>) -> Result<
     }
     let handle = thread_safe_handle::new(&this.parts(&given))?;
     // The interpreter lock, which every caller holds, orders this against the loop's own use of the queue.
-    this.enqueue_by(handle.clone(), Waker::Thread);
+    this.enqueue_by(handle.clone(), Waker::Thread)?;
     this.ring()?;
     Ok(handle)
 }
@@ -146,8 +167,7 @@ fn schedule(this: &LoopObject, when: &Obj, given: &Scheduled<'_>) -> Result<Owne
     }
     let deadline_ns = deadline_ns(when.as_f64()?);
     let timer = handle::new_timer_handle(when, &this.parts(given))?;
-    this.observer.timer_set(deadline_ns);
-    let key = this.turn.borrow_mut().schedule(deadline_ns, timer.clone());
+    let key = this.keep(deadline_ns, timer.clone())?;
     handle::types().set_key(&timer, key);
     Ok(timer)
 }
@@ -156,7 +176,7 @@ fn schedule(this: &LoopObject, when: &Obj, given: &Scheduled<'_>) -> Result<Owne
 pub(super) fn add_callback(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
     let (given, _) = args.at_least("_add_callback", &["handle"], 1)?;
     if !given[0].get_attr(&names::get().cancelled_field)?.truthy()? {
-        this.enqueue(given[0].own());
+        this.enqueue(given[0].own())?;
     }
     Ok(none())
 }

@@ -127,20 +127,19 @@ impl LoopObject {
     /// Queues a step of a native task.
     ///
     /// # Errors
-    /// `RuntimeError` if the loop is closed.
+    /// `RuntimeError` if the loop is closed, `MemoryError`.
     #[inline(always)]
     pub(crate) fn enqueue_task(&self, task: Owned) -> Result<()> {
         self.check_open()?;
         if self.observer.looks() {
             return self.enqueue_seen(task);
         }
-        self.enqueue(task);
-        Ok(())
+        self.enqueue(task)
     }
 
     #[cold]
     fn enqueue_seen(&self, task: Owned) -> Result<()> {
-        self.enqueue(task.clone());
+        self.enqueue(task.clone())?;
         self.observer.tell(self.as_obj(), Hook::TaskScheduled, &[&task])
     }
 
@@ -155,8 +154,7 @@ impl LoopObject {
         if self.observer.looks_at_spawns() {
             return self.enqueue_seen_spawn(object, task);
         }
-        self.enqueue(object.clone());
-        Ok(())
+        self.enqueue(object.clone())
     }
 
     #[cold]
@@ -167,7 +165,7 @@ impl LoopObject {
         if self.observer.records() {
             self.observer.record_spawn(task);
         }
-        self.enqueue_by(object.clone(), Waker::Start);
+        self.enqueue_by(object.clone(), Waker::Start)?;
         self.observer.tell(self.as_obj(), Hook::TaskSpawned, &[object])?;
         self.observer.tell(self.as_obj(), Hook::TaskScheduled, &[object])
     }
@@ -187,7 +185,6 @@ impl LoopObject {
             context: Some(context),
             event_loop: self,
         };
-        self.enqueue(handle::new_handle(&parts)?);
-        Ok(())
+        self.enqueue(handle::new_handle(&parts)?)
     }
 }

@@ -11,7 +11,6 @@ use crate::capi::class::Native;
 use crate::capi::error::attribute_error;
 use crate::capi::object::{boolean, none};
 use crate::capi::{Obj, Owned, Raised, Result, call, names};
-use crate::handle;
 
 pub(super) const TIME_DOC: &CStr = c"time($self, /)\n--\n\nReturn the loop's clock in seconds; time.monotonic() unless the clock is virtual.";
 
@@ -217,13 +216,7 @@ pub(super) fn get_poller_fd(this: &LoopObject) -> Result<Owned> {
 pub(super) fn close_native(this: &LoopObject) -> Result<Owned> {
     let reactor = this.reactor.borrow_mut().take();
     drop(reactor);
-    let all = this.drain();
-    for item in &all {
-        if item.type_ptr().cast() == handle::types().timer_handle.as_ptr() {
-            handle::mark_unscheduled(item);
-        }
-    }
-    drop(all);
+    this.discard();
     Ok(none())
 }
 

@@ -176,6 +176,10 @@ impl LoopObject {
             });
             for (item, bit) in [(reader, READABLE), (writer, WRITABLE)] {
                 let Some(item) = item else { continue };
+                // Without memory it is not noted; the poller will report it again.
+                if turn.reserve_ready().is_err() {
+                    continue;
+                }
                 if handle::types().is_own(item) {
                     if handle::is_cancelled(item) {
                         cancelled.push(key);

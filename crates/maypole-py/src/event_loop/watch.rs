@@ -9,7 +9,7 @@ use maypole_core::{Change, Interest, Key};
 use pyo3::ffi;
 
 use super::LoopObject;
-use crate::capi::error::{os_error, value_error};
+use crate::capi::error::{memory_error, os_error, value_error};
 use crate::capi::object::boolean;
 use crate::capi::{Args, Obj, Owned, Raised, Result, names};
 use crate::handle::{self, Parts};
@@ -58,6 +58,7 @@ fn add(this: &LoopObject, args: Args<'_>, side: Side, method: &str) -> Result<Ow
         event_loop: this,
     };
     let handle = handle::new_handle(&parts)?;
+    this.reserve_source(fd)?;
     let (registration, interest) = {
         let mut sources = this.sources.borrow_mut();
         let registration = match side {
@@ -144,8 +145,14 @@ impl LoopObject {
         self.unwatch(fd, Side::Write)
     }
 
+    fn reserve_source(&self, fd: RawFd) -> Result<()> {
+        let reserved = self.sources.borrow_mut().reserve(fd);
+        reserved.map_err(|_| memory_error())
+    }
+
     fn watch(&self, fd: RawFd, item: Owned, side: Side) -> Result<()> {
         self.check_open()?;
+        self.reserve_source(fd)?;
         let registration = {
             let mut sources = self.sources.borrow_mut();
             match side {

@@ -8,7 +8,7 @@ use super::{Callbacks, FutureObject};
 use crate::aio::children;
 use crate::asyncio;
 use crate::capi::class::Visitor;
-use crate::capi::error::check;
+use crate::capi::error::{check, memory_error};
 use crate::capi::object::none;
 use crate::capi::{Args, Obj, Owned, Result, call, names};
 use crate::event_loop::LoopObject;
@@ -38,15 +38,24 @@ impl Callback {
 
 impl FutureObject {
     /// Registers a native task of the same native loop, to be stepped when the future is done, or what watches many futures.
+    ///
+    /// # Errors
+    /// `MemoryError`.
     #[inline]
-    pub(crate) fn add_waiter(&self, task: Owned) {
-        let mut callbacks = self.callbacks.borrow_mut();
-        if self.waiter.is_empty() && callbacks.is_none() {
+    pub(crate) fn add_waiter(&self, task: Owned) -> Result<()> {
+        if self.waiter.is_empty() && self.callbacks.borrow().is_none() {
             // The place was empty: there is nothing to drop.
             drop(self.waiter.replace(Some(task)));
-        } else {
-            callbacks.get_or_insert_default().push(Callback::Waiter(task));
+            return Ok(());
         }
+        self.add_callback(Callback::Waiter(task))
+    }
+
+    fn add_callback(&self, callback: Callback) -> Result<()> {
+        let reserved = self.callbacks.borrow_mut().get_or_insert_default().try_reserve(1);
+        reserved.map_err(|_| memory_error())?;
+        self.callbacks.borrow_mut().get_or_insert_default().push(callback);
+        Ok(())
     }
 
     /// Queues everybody who waits, in the order of their registration.
@@ -140,7 +149,7 @@ pub(super) fn add_done_callback(this: &FutureObject, args: Args<'_>) -> Result<O
             function: given[0].own(),
             context,
         };
-        this.callbacks.borrow_mut().get_or_insert_default().push(callback);
+        this.add_callback(callback)?;
     }
     Ok(none())
 }
@@ -171,20 +180,7 @@ pub(super) fn remove_done_callback(this: &FutureObject, args: Args<'_>) -> Resul
     }
     let count = removed.len() as i64;
     if count > 0 {
-        let kept: Vec<Callback> = before
-            .into_iter()
-            .enumerate()
-            .filter(|(place, _)| !removed.contains(place))
-            .map(|(_, kept)| kept)
-            .collect();
-        let kept = if kept.is_empty() {
-            None
-        } else {
-            Some(Box::new(kept))
-        };
-        // Whoever registered during the comparisons comes after those that were there before.
-        let old = this.replace_callbacks(kept);
-        drop(old);
+        drop(this.keep_others(before, &removed));
     }
     call::integer(count)
 }
@@ -195,8 +191,25 @@ fn wakeup_of(waiter: &Obj) -> Result<Owned> {
 }
 
 impl FutureObject {
-    fn replace_callbacks(&self, kept: Callbacks) -> Callbacks {
-        std::mem::replace(&mut *self.callbacks.borrow_mut(), kept)
+    /// Puts back what was there `before`, but for the `removed` places; returns what is to be dropped.
+    ///
+    /// Whoever registered during the comparisons comes after those. If the future was done meanwhile, everybody is told.
+    fn keep_others(&self, before: Vec<Callback>, removed: &[usize]) -> (Vec<Callback>, Callbacks) {
+        let mut callbacks = self.callbacks.borrow_mut();
+        let Some(mut now) = callbacks.take() else {
+            return (before, None);
+        };
+        let added = now.split_off(before.len().min(now.len()));
+        let (mut kept, mut dropped) = (Vec::new(), Vec::with_capacity(removed.len()));
+        for (place, callback) in before.into_iter().enumerate() {
+            let gone = removed.binary_search(&place).is_ok();
+            if gone { &mut dropped } else { &mut kept }.push(callback);
+        }
+        kept.extend(added);
+        if !kept.is_empty() {
+            *callbacks = Some(Box::new(kept));
+        }
+        (dropped, Some(now))
     }
 
     /// A copy of everything that is registered, in order.

@@ -10,6 +10,7 @@ use std::cell::Cell;
 use super::TaskObject;
 use crate::capi::cell::GilOnce;
 use crate::capi::class::Native;
+use crate::capi::error::memory_error;
 use crate::capi::{Owned, Result, call};
 
 /// The places of a task in the list.
@@ -76,17 +77,26 @@ pub(super) fn remove(task: &TaskObject) {
 
 /// `_pending_tasks()`: a list of all native tasks that are not done, newest first.
 pub(crate) fn pending_tasks() -> Result<Owned> {
-    call::list(pending())
+    let mut tasks = Vec::new();
+    // Room first: whoever is out of memory asks for all tasks to cancel them.
+    if tasks.try_reserve_exact(walk().count()).is_err() {
+        return Err(memory_error());
+    }
+    tasks.extend(walk());
+    call::list(tasks)
 }
 
 /// All native tasks that are not done, newest first.
 pub(crate) fn pending() -> Vec<Owned> {
-    let mut tasks = Vec::new();
+    walk().collect()
+}
+
+fn walk() -> impl Iterator<Item = Owned> {
     let mut place = REGISTRY.get().first.get();
-    // SAFETY: as in `add`; nothing here runs Python code, so the list cannot change meanwhile.
-    while let Some(task) = unsafe { place.as_ref() } {
-        tasks.push(task.as_obj().own());
+    std::iter::from_fn(move || {
+        // SAFETY: as in `add`; nothing here runs Python code, so the list cannot change meanwhile.
+        let task = unsafe { place.as_ref() }?;
         place = task.links.next.get();
-    }
-    tasks
+        Some(task.as_obj().own())
+    })
 }

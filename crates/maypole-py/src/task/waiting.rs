@@ -51,7 +51,7 @@ impl TaskObject {
         }
         match LoopObject::downcast(event_loop) {
             Some(own) if future.is_done() => own.enqueue_task(self.as_obj().own())?,
-            Some(_) => future.add_waiter(self.as_obj().own()),
+            Some(_) => future.add_waiter(self.as_obj().own())?,
             None => self.ask_for_wakeup(&value)?,
         }
         self.waits_for.set(value.clone());

@@ -36,9 +36,16 @@ pub(super) fn bytes_of(chunk: &Obj) -> &[u8] {
 
 impl Outgoing {
     /// Appends a chunk, which must be an exact `bytes` object.
-    pub(super) fn push(&mut self, chunk: Owned) {
+    ///
+    /// # Errors
+    /// The chunk itself, when there is no memory for its place.
+    pub(super) fn push(&mut self, chunk: Owned) -> Result<(), Owned> {
+        if self.chunks.try_reserve(1).is_err() {
+            return Err(chunk);
+        }
         self.size += bytes_of(&chunk).len();
         self.chunks.push_back(chunk);
+        Ok(())
     }
 
     pub(super) fn size(&self) -> usize {

@@ -9,7 +9,7 @@ use pyo3::ffi;
 use super::stream::{READABLE, STARTING, StreamFields, WRITABLE};
 use super::write;
 use crate::asyncio;
-use crate::capi::error::{check, current_ends_program, os_error, runtime_error, take};
+use crate::capi::error::{check, current_ends_program, memory_error, os_error, runtime_error, take};
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
 
@@ -55,7 +55,11 @@ fn read_ready(transport: &Obj, fields: &StreamFields) -> Result<()> {
     let received = {
         let event_loop = fields.event_loop()?;
         let mut buffer = event_loop.read_buffer.borrow_mut();
-        buffer.resize(READ_MAX, 0);
+        if buffer.len() < READ_MAX {
+            let missing = READ_MAX - buffer.len();
+            buffer.try_reserve_exact(missing).map_err(|_| memory_error())?;
+            buffer.resize(READ_MAX, 0);
+        }
         match maypole_sys::stream::recv(fields.fd.get(), &mut buffer) {
             Ok(0) => Ok(None),
             Ok(size) => {

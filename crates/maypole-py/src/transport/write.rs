@@ -14,7 +14,9 @@ use super::read::fatal;
 use super::stream::StreamFields;
 use super::{life, tls};
 use crate::asyncio;
-use crate::capi::error::{check, current_ends_program, os_error, runtime_error, take, type_error};
+use crate::capi::error::{
+    check, current_ends_program, memory_error, os_error, runtime_error, take, type_error,
+};
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, names};
 
@@ -115,11 +117,11 @@ fn collect(this: &Obj, fields: &StreamFields, chunk: Owned) -> Result<()> {
     if fields.conn_lost.get() > 0 {
         return write_after_loss(this, fields);
     }
-    let size = {
-        let mut outgoing = fields.outgoing.borrow_mut();
-        outgoing.push(chunk);
-        outgoing.size()
-    };
+    let pushed = fields.outgoing.borrow_mut().push(chunk);
+    if pushed.is_err() {
+        return Err(memory_error());
+    }
+    let size = fields.outgoing.borrow().size();
     if size > SEND_AT_ONCE.min(fields.high_water.get()) {
         // With a writer registered the socket is known to be full.
         if !fields.watches_writing.get() {

@@ -11,7 +11,7 @@ use pyo3::ffi;
 
 use super::super::stdlib::{self, names};
 use crate::capi::class::Visitor;
-use crate::capi::error::{attribute_error, raise};
+use crate::capi::error::{attribute_error, memory_error, raise};
 use crate::capi::{Field, Obj, Owned, Raised, Result, call};
 
 /// Which item comes out next.
@@ -63,7 +63,11 @@ impl Items {
         if let Some(shown) = self.shown.get() {
             return self.push_shown(&shown, &item);
         }
-        self.own.borrow_mut().get_or_insert_default().push_back(item);
+        let mut own = self.own.borrow_mut();
+        let own = own.get_or_insert_default();
+        // On failure the item is dropped by the caller's frame, after the borrow.
+        own.try_reserve(1).map_err(|_| memory_error())?;
+        own.push_back(item);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use pyo3::ffi;
 use super::{DatagramFields, report};
 use crate::address;
 use crate::asyncio;
-use crate::capi::error::{os_error, take};
+use crate::capi::error::{memory_error, os_error, take};
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Obj, Owned, Raised, Result, names};
 use crate::transport::read::fatal;
@@ -92,6 +92,8 @@ fn receive(fields: &DatagramFields) -> std::result::Result<(Owned, Owned), Faile
     let (data, from) = {
         let mut buffer = fields.event_loop()?.read_buffer.borrow_mut();
         if buffer.len() < DATAGRAM_MAX {
+            let missing = DATAGRAM_MAX - buffer.len();
+            buffer.try_reserve(missing).map_err(|_| memory_error())?;
             buffer.resize(DATAGRAM_MAX, 0);
         }
         match datagram::recv(fields.fd.get(), &mut buffer[..DATAGRAM_MAX]) {

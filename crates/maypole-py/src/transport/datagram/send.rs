@@ -11,7 +11,7 @@ use pyo3::ffi;
 use super::{DatagramFields, Outgoing, report};
 use crate::address;
 use crate::asyncio;
-use crate::capi::error::{check, current_is, os_error, take, type_error};
+use crate::capi::error::{check, current_is, memory_error, os_error, take, type_error};
 use crate::capi::object::none;
 use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
 use crate::transport::read::fatal;
@@ -223,6 +223,8 @@ fn keep(this: &Obj, fields: &DatagramFields, data: &Obj, to: &Obj) -> Result<()>
     let data = unsafe { Owned::steal(ffi::PyBytes_FromObject(data.as_ptr()))? };
     let size = size_of_waiting(&data);
     let to = to.own();
+    let reserved = fields.outgoing.borrow_mut().try_reserve(1);
+    reserved.map_err(|_| memory_error())?;
     fields.outgoing.borrow_mut().push_back(Outgoing { data, to });
     fields.outgoing_size.set(fields.outgoing_size.get() + size);
     pause_protocol_if_full(this, fields)
