@@ -54,8 +54,7 @@ pub(super) fn begin(this: &Obj, fields: &StreamFields, connection: Connection<'_
     call_soon(fields, &made, this)?;
     // Reading starts only when connection_made() was called.
     fields.ready.set(STARTING);
-    event_loop.enqueue(this.own());
-    Ok(())
+    event_loop.enqueue(this.own())
 }
 
 /// `loop.call_soon(callback, argument, context=own)`, also where a subclass has replaced it.
