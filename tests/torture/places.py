@@ -45,8 +45,10 @@ async def call_soon(case: Case) -> None:
 
 @place
 async def call_later(case: Case) -> None:
-    case.loop.call_later(0.001, case.misbehave, "timer")
-    case.loop.call_later(0.002, case.seen.append, "next timer")
+    when = case.loop.time() + 0.001
+    case.loop.call_later(0.001, int)
+    case.loop.call_at(when, case.misbehave, "timer")
+    case.loop.call_at(when, case.seen.append, "timer of the same time")
     await asyncio.sleep(0.005)
 
 

@@ -1,0 +1,19 @@
+"""Without memory the loop raises `MemoryError`; it never ends the process, and works again afterwards.
+
+Nothing is compared with asyncio, which may hang where memory is short.
+"""
+
+from __future__ import annotations
+
+import pytest
+from harness.children import run_module
+from harness.kinds import MAYPOLE
+from torture.memory_runs_out import SCENARIOS
+from torture.rounds import SEED
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_loop_outlives_a_lack_of_memory(scenario: str) -> None:
+    done = run_module("torture.memory_runs_out", MAYPOLE.spec, scenario, SEED, MALLOC_ARENA_MAX="1")
+    assert done.exit_code == 0, f"seed {SEED}: exit code {done.exit_code}\n{done.err[-3000:]}"
+    assert done.lines[-1] == "works", f"seed {SEED}"
