@@ -222,6 +222,21 @@ def test_pending_tasks_stand_at_the_end_with_what_they_wait_for() -> None:
         runner.run(main())
 
 
+def test_recording_that_begins_and_ends_inside_a_step_tells_it() -> None:
+    async def main() -> None:
+        loop._trace_begin(CAPACITY)
+        asyncio.create_task(asyncio.sleep(0), name="child")
+        document = Document(loop._trace_end())
+        (step,) = document.steps
+        assert document.function(document.raw["tasks"]["function"][0]).endswith("main")
+        assert step["task"] == document.tasks[0]["id"]
+        assert document.task("child")["parent"] == step["task"]
+
+    loop: Any = maypole.new_event_loop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(main())
+
+
 def test_virtual_clock_gives_the_times() -> None:
     async def main() -> None:
         await asyncio.sleep(3600)

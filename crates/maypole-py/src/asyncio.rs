@@ -127,6 +127,16 @@ pub(crate) fn get_event_loop() -> Result<Owned> {
     import_from("asyncio.events", "get_event_loop")?.call(&[])
 }
 
+/// The task that runs on a loop; `None` when none does, or when that cannot be found out.
+#[cold]
+pub(crate) fn current_task(event_loop: &Obj) -> Option<Owned> {
+    let task = import_from("asyncio.tasks", "current_task").and_then(|ask| ask.call(&[event_loop]));
+    if task.is_err() {
+        drop(crate::capi::error::take());
+    }
+    task.ok().filter(|task| !task.is_none())
+}
+
 /// The stack of the Python code that is calling, as asyncio's debug mode keeps it.
 #[cold]
 pub(crate) fn creation_stack() -> Result<Owned> {

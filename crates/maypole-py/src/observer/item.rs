@@ -109,7 +109,7 @@ impl Observer {
             recorded = Some(Recorded {
                 task: number,
                 ready: recording.becomes_step(number),
-                began_ticks: recording.now(),
+                began_ticks: recording.step_begins(number, function),
                 function,
                 name: None,
             });
@@ -177,7 +177,7 @@ impl Observer {
             recorded = Some(Recorded {
                 task: number,
                 ready,
-                began_ticks: recording.now(),
+                began_ticks: recording.step_begins(number, function),
                 function,
                 name,
             });
@@ -354,6 +354,12 @@ impl Observer {
         place
             .and_then(|place| self.site_of(&place))
             .map_or(SiteId::NONE, |(_, site)| site)
+    }
+
+    /// The task that runs while the recording begins goes on as the one that runs.
+    pub(super) fn join_running(&self, task: &TaskObject) {
+        let (number, function) = (self.number_of(task), self.function_of(task));
+        self.record(|recording| recording.joins(number, function));
     }
 
     /// The number of a task; one that the recording meets for the first time is told as made before it.

@@ -74,6 +74,8 @@ pub(crate) struct Recording {
     /// The stamp of the item that runs, and whether it became a step while it ran.
     item: Ready,
     was_step: bool,
+    /// The step that runs: its task, the function of that, and when it began.
+    step: Option<(u32, SiteId, u64)>,
     codes: HashMap<usize, Code>,
     lines: HashMap<(usize, u32), SiteId>,
     callables: HashMap<usize, TextId>,
@@ -110,6 +112,7 @@ impl Recording {
             running: (Waker::Unknown, 0),
             item: unknown,
             was_step: false,
+            step: None,
             codes: HashMap::new(),
             lines: HashMap::new(),
             callables: HashMap::new(),
@@ -270,9 +273,40 @@ impl Recording {
         self.item
     }
 
+    /// A step of a task begins; when.
+    pub(super) fn step_begins(&mut self, task: u32, function: SiteId) -> u64 {
+        let now = self.now();
+        self.step = (task != 0).then_some((task, function, now));
+        now
+    }
+
+    /// The task that runs while the recording begins: what it does from now on is its doing.
+    pub(super) fn joins(&mut self, task: u32, function: SiteId) {
+        self.running = (Waker::Task, task);
+        self.step = Some((task, function, self.began_ticks));
+    }
+
+    /// The recording ends inside a step: as much of it as there was.
+    fn cut_step(&mut self) {
+        if let Some((task, function, began)) = self.step.take() {
+            let (now, item) = (self.now(), self.item);
+            let ready = item.ticks.min(began);
+            self.ring.push(Event::step(
+                task,
+                function.short(),
+                ready,
+                began,
+                now,
+                item.waker,
+                item.waker_task,
+            ));
+        }
+    }
+
     /// Nothing runs: between two items. Whether the item was a callback that became a step.
     pub(super) fn rest(&mut self) -> bool {
         self.running = (Waker::Unknown, 0);
+        self.step = None;
         self.was_step
     }
 
@@ -361,6 +395,7 @@ impl Recording {
     /// # Errors
     /// What writing it fails with: memory is short.
     pub(super) fn document(&mut self, live: &[LiveTask]) -> std::io::Result<Vec<u8>> {
+        self.cut_step();
         let end = self.now();
         if let Ticks::Stamps(clock) = &mut self.ticks {
             // The first measurement of the counter's rate was short; over a long recording its error would show.
