@@ -44,9 +44,9 @@ class record:  # a context manager is named as a function
     Example:
         >>> import asyncio, json, maypole, maypole.trace
         >>> with maypole.trace.record() as recording:
-        ...     maypole.run(asyncio.sleep(0))
+        ...     maypole.run(asyncio.sleep(0.01))
         >>> document = json.loads(recording.document)
-        >>> document["format"], len(document["tasks"]["id"])
+        >>> document["format"], document["waits"]["kind"].count("sleep")
         ('maypole-trace', 1)
     """
 

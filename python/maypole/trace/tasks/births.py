@@ -120,9 +120,10 @@ def _with_births(
             return
         task = context.get("task")
         if context.get("message") == MESSAGE and isinstance(task, asyncio.Task):
-            lost = lost_task(task, births._noted.pop(id(task), None) or _of_debug_mode(task))
-            births.lost.append(lost)
-            context = {**context, **lost.details()}
+            with contextlib.suppress(Exception):  # a class of the program may raise whatever it is asked
+                lost = lost_task(task, births._noted.pop(id(task), None) or _of_debug_mode(task))
+                births.lost.append(lost)
+                context = {**context, **lost.details()}
         type(loop).call_exception_handler(loop, context)
 
     return call_exception_handler
