@@ -144,6 +144,24 @@ def test_sigterm_while_the_loop_is_stuck_saves_what_there_is(trace: Trace, tmp_p
     assert found["tasks"]["outcome"] == ["pending"]
 
 
+def test_sigterm_while_the_recording_is_written_leaves_it_whole(trace: Trace, tmp_path: Path) -> None:
+    source = """
+        import asyncio, os, signal
+        from maypole.trace import whole_file
+        original = whole_file._write_all
+        def interrupted(descriptor, parts):
+            os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(1000): pass
+            original(descriptor, parts)
+        whole_file._write_all = interrupted
+        asyncio.run(asyncio.sleep(0.001))
+    """
+    done = trace(source, "--json", "out.json")
+    assert done.returncode == -15
+    assert document(tmp_path)["program"]["ended"] == "returned"
+    assert {path.name for path in tmp_path.iterdir()} == {"app.py", "out.json"}
+
+
 def test_a_handler_of_the_program_is_left_alone(trace: Trace, tmp_path: Path) -> None:
     source = """
         import asyncio, os, signal, sys

@@ -354,3 +354,83 @@ def test_a_client_that_goes_ends_its_recording() -> None:
         return False
 
     assert maypole.run(main(), agent=True)
+
+
+TOKEN = "a secret of this test only"
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A port for the agent, asked for with a token."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    monkeypatch.setenv("MAYPOLE_AGENT", f"tcp:{port}")
+    monkeypatch.setenv("MAYPOLE_AGENT_TOKEN", TOKEN)
+    return port
+
+
+def with_agent(call: Callable[[], Any]) -> Any:
+    """As `served`, but the environment asks for the agent, and this ends it."""
+
+    async def main() -> Any:
+        return in_thread(call)
+
+    try:
+        return maypole.run(main())
+    finally:
+        agents._agent.stop()
+        agents._agent.forget()
+
+
+def test_a_port_is_opened_only_when_asked_and_wants_the_token(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look() -> tuple[str, int]:
+        with Agent(("127.0.0.1", port)) as agent:
+            state = agent.ask("tree")["loops"][0]["tree"]["tasks"][0]["state"]
+        with Agent(os.getpid()) as agent:
+            return state, len(agent.ask("hello")["loops"])
+
+    assert with_agent(look) == ("running", 1)
+
+    def refused() -> str:
+        monkeypatch.setenv("MAYPOLE_AGENT_TOKEN", "a guess")
+        with pytest.raises(AgentError) as caught:
+            Agent(("127.0.0.1", port))
+        return str(caught.value)
+
+    assert "refuses: the first request carries the token" in with_agent(refused)
+
+
+@pytest.mark.parametrize("line", [b'{"do": "tree"}\n', b'{"token": 1}\n', b"garbage\n", b'{"token": ""}\n'])
+def test_without_the_token_nothing_is_answered(port: int, line: bytes) -> None:
+    def knock() -> bytes:
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT_S) as client:
+            client.sendall(line + b'{"do": "tree"}\n')
+            return all_of(client)
+
+    answer = json.loads(with_agent(knock))
+    assert not answer["ok"]
+    assert "carries the token" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "token", "reason"),
+    [
+        ("tcp:7000", "", "needs a secret in MAYPOLE_AGENT_TOKEN"),
+        ("tcp:7000", "short", "needs a secret in MAYPOLE_AGENT_TOKEN"),
+        ("tcp:", TOKEN, "needs a port from 0 to 65535, not ''"),
+        ("tcp:70000", TOKEN, "needs a port from 0 to 65535, not '70000'"),
+    ],
+)
+def test_a_port_that_cannot_be_safe_is_not_opened_and_the_program_runs(
+    wanted: str, token: str, reason: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MAYPOLE_AGENT", wanted)
+    monkeypatch.setenv("MAYPOLE_AGENT_TOKEN", token)
+    try:
+        assert maypole.run(asyncio.sleep(0, "done")) == "done"
+    finally:
+        agents._agent.forget()
+    assert reason in caplog.text

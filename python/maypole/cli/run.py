@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import maypole
 from maypole import versions
+from maypole.attendants import OFF
 from maypole.cli.traceback_trim import trim
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def add_to(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     target: list[str] = arguments.target
     check_target(parser, target)
-    if arguments.agent:
+    if arguments.agent and os.environ.get("MAYPOLE_AGENT", "") in OFF:
         os.environ["MAYPOLE_AGENT"] = "1"  # for the program's children too, as if it had been set outside
     use_maypole(arguments.clock)
     run_program(target)

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from maypole.cli import run
-from maypole.cli.live import ask, pid
+from maypole.cli.live import Where, ask, process
 
 if TYPE_CHECKING:
     from maypole.trace.recording.outputs import Outputs
@@ -37,7 +37,7 @@ def add_to(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--capacity", type=_capacity, metavar="N", help="how many events are kept of each loop (1,000,000)"
     )
     parser.add_argument("--clock", choices=("monotonic", "virtual"), default="monotonic", help="as for run")
-    parser.add_argument("--attach", type=pid, metavar="PID", help="record a program that runs already")
+    parser.add_argument("--attach", type=process, metavar="PID", help="record a program that runs already")
     parser.add_argument("--seconds", type=_seconds, metavar="S", help=f"how long to record it ({SECONDS:g})")
     parser.set_defaults(run=lambda arguments: _run(parser, arguments))
 
@@ -98,10 +98,10 @@ def _run_and_record(target: list[str], clock: str, capacity: int, outputs: Outpu
         raise
 
 
-def _attach(process: int, seconds: float, capacity: int, outputs: Outputs) -> int:
+def _attach(where: Where, seconds: float, capacity: int, outputs: Outputs) -> int:
     from maypole.trace.recording.documents import merged_as_they_are
 
-    answer = ask("trace", process, "trace", wait_s=seconds, seconds=seconds, capacity=capacity)
+    answer = ask("trace", where, "trace", wait_s=seconds, seconds=seconds, capacity=capacity)
     if answer is None:
         return 1
     document = merged_as_they_are(answer["documents"])

@@ -1,8 +1,9 @@
 """The agent: a thread that answers questions about the loops of this process, also while they are stuck.
 
 It listens on a Unix socket that only the same user can reach, and only where somebody asked for it:
-``maypole.run(..., agent=True)``, ``MAYPOLE_AGENT=1``, ``maypole run --agent``. One line of JSON is a
-request, one is its answer.
+``maypole.run(..., agent=True)``, ``MAYPOLE_AGENT=1``, ``maypole run --agent``. ``MAYPOLE_AGENT=tcp:PORT``
+opens a port on the loopback too, for those who know ``MAYPOLE_AGENT_TOKEN``. One line of JSON is a request,
+one is its answer.
 
 - `serving`: an agent for one loop; `attend`: for every loop, as ``MAYPOLE_AGENT`` asks for it;
 - `server`: the thread and its clients; `place`: where the socket lies;
@@ -20,7 +21,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from maypole.trace.agent.answers import Answers
-from maypole.trace.agent.server import Server
+from maypole.trace.agent.server import Door, Server
 
 if TYPE_CHECKING:
     import asyncio
@@ -64,7 +65,7 @@ class _Agent:
                 return
             try:
                 self._start()
-            except (OSError, RuntimeError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 self._failed = True
                 logger.warning("maypole's agent cannot serve this process: %s", error)
                 return
@@ -87,12 +88,35 @@ class _Agent:
 
     def _start(self) -> None:
         if self._server is None:
-            self._server = Server(self._answers.respond)
+            self._server = Server(self._answers.respond, _wanted_door())
 
     def _stop(self) -> None:
         server, self._server = self._server, None
         if server is not None:
             server.stop()
+
+
+TOKEN_LENGTH_MIN = 16
+
+
+def _wanted_door() -> Door | None:
+    """Read from the environment whether a TCP port is asked for.
+
+    Raises:
+        ValueError: for a port that is none, or a token that is missing or short.
+    """
+    kind, _, port = os.environ.get("MAYPOLE_AGENT", "").partition(":")
+    if kind != "tcp":
+        return None
+    if not port.isdecimal() or int(port) > 65_535:
+        raise ValueError(f"MAYPOLE_AGENT=tcp:PORT needs a port from 0 to 65535, not {port!r}")
+    token = os.environ.get("MAYPOLE_AGENT_TOKEN", "")
+    if len(token) < TOKEN_LENGTH_MIN:
+        raise ValueError(
+            "MAYPOLE_AGENT=tcp:PORT needs a secret in MAYPOLE_AGENT_TOKEN,"
+            f" of at least {TOKEN_LENGTH_MIN} characters"
+        )
+    return Door(int(port), token)
 
 
 _agent = _Agent()

@@ -30,11 +30,12 @@ class Agent:
     """A connection to the agent of a process.
 
     Args:
-        pid: the process.
+        where: the number of the process; or its TCP port as (host, port), with the token in
+            ``MAYPOLE_AGENT_TOKEN``.
 
     Raises:
         AgentError: if there is no such process, it belongs to another user, runs no maypole, has no agent, or
-            does not answer.
+            does not answer; if the token is wrong.
 
     Example:
         >>> Agent(2**22 + 1)
@@ -42,25 +43,19 @@ class Agent:
         maypole.trace.agent.client.AgentError: there is no process 4194305
     """
 
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
+    def __init__(self, where: int | tuple[str, int]) -> None:
         self._received = bytearray()
-        _check_process(pid)
-        path = listening_path(pid)
-        if path is None:
-            raise AgentError(_why_silent(pid))
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        try:
-            self._socket.settimeout(TIMEOUT_S)
+        if isinstance(where, tuple):
+            self._who = f"the agent at {where[0]}:{where[1]}"
+            self._socket = _connect_by_tcp(where, self._who)
             try:
-                self._socket.connect(os.fspath(path))
-            except OSError as error:
-                raise AgentError(f"the agent of process {pid} cannot be reached: {error.strerror}") from None
-            if peer(self._socket) != (pid, os.geteuid()):
-                raise AgentError(f"{path} is not the socket of process {pid}")
-        except BaseException:
-            self._socket.close()
-            raise
+                self.ask("enter", token=os.environ.get("MAYPOLE_AGENT_TOKEN", ""))
+            except BaseException:
+                self.close()
+                raise
+        else:
+            self._who = f"process {where}"
+            self._socket = _connect(where)
 
     def ask(self, do: str, *, wait_s: float = 0.0, **arguments: object) -> dict[str, Any]:
         """Send a request and return the answer.
@@ -80,13 +75,13 @@ class Agent:
             answer = json.loads(self._line())
         except TimeoutError:
             raise AgentError(
-                f"process {self.pid} does not answer: it is stopped, or C code keeps the interpreter lock"
+                f"{self._who} does not answer: it is stopped, or C code keeps the interpreter lock"
             ) from None
         except (OSError, ValueError):
-            raise AgentError(f"process {self.pid} has hung up: it has ended, or its agent has") from None
+            raise AgentError(f"{self._who} has hung up: it has ended, or its agent has") from None
         if not isinstance(answer, dict) or not answer.get("ok"):
             reason = answer.get("error") if isinstance(answer, dict) else None
-            raise AgentError(f"the agent of process {self.pid} refuses: {reason}")
+            raise AgentError(f"{self._who} refuses: {reason}")
         return answer
 
     def _line(self) -> bytes:
@@ -111,6 +106,34 @@ class Agent:
     ) -> None:
         """Hang up."""
         self.close()
+
+
+def _connect(pid: int) -> socket.socket:
+    """Reach the agent of a process, and nobody else."""
+    _check_process(pid)
+    path = listening_path(pid)
+    if path is None:
+        raise AgentError(_why_silent(pid))
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        connection.settimeout(TIMEOUT_S)
+        try:
+            connection.connect(os.fspath(path))
+        except OSError as error:
+            raise AgentError(f"the agent of process {pid} cannot be reached: {error.strerror}") from None
+        if peer(connection) != (pid, os.geteuid()):
+            raise AgentError(f"{path} is not the socket of process {pid}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect_by_tcp(address: tuple[str, int], who: str) -> socket.socket:
+    try:
+        return socket.create_connection(address, TIMEOUT_S)
+    except OSError as error:
+        raise AgentError(f"{who} cannot be reached: {error.strerror or error}") from None
 
 
 def _check_process(pid: int) -> None:

@@ -7,6 +7,7 @@ leaves out costs that client alone.
 from __future__ import annotations
 
 import contextlib
+import hmac
 import json
 import logging
 import os
@@ -38,6 +39,14 @@ Answer = dict[str, Any] | bytes
 """An object for JSON, or a line of JSON that is made already."""
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A TCP port on the loopback, 0 for any, and the token of those who may come in."""
+
+    port: int
+    token: str = field(repr=False)
+
+
 @dataclass(slots=True)
 class Later:
     """An answer that takes time: `finish` makes it at `due_s` (monotonic), or as the client goes."""
@@ -56,6 +65,7 @@ class Client:
     later: Later | None = None
     sent_s: float = 0.0
     closing: bool = False
+    trusted: bool = True
 
 
 class Server:
@@ -63,23 +73,30 @@ class Server:
 
     Args:
         respond: makes the answer to a request, or a `Later`; what it raises becomes an answer.
+        door: a TCP port on the loopback that is open too, for those who know the token.
 
     Raises:
         OSError: if there is no place for the socket, or it cannot be made.
         RuntimeError: if no thread can be started.
     """
 
-    def __init__(self, respond: Callable[[Mapping[str, Any]], Answer | Later]) -> None:
+    def __init__(
+        self, respond: Callable[[Mapping[str, Any]], Answer | Later], door: Door | None = None
+    ) -> None:
         self._respond = respond
+        self._door = door
         self._selector = selectors.DefaultSelector()
         self._clients: set[Client] = set()
         self._over = False
         self.path: Path = socket_path(os.getpid())
         remove_stale(self.path.parent)
         self._listener = _listen(self.path)
+        self._tcp_listener = None if door is None else _listen_on(door.port, self._listener, self.path)
         self._bell, self._ear = socket.socketpair()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._ear, selectors.EVENT_READ)
+        if self._tcp_listener is not None:
+            self._selector.register(self._tcp_listener, selectors.EVENT_READ)
         self._thread = AttendantThread(target=self._serve, name="maypole-agent", daemon=True)
         try:
             self._thread.start()
@@ -100,16 +117,17 @@ class Server:
         for client in self._clients:
             client.socket.close()
         self._selector.close()
-        for one in (self._listener, self._bell, self._ear):
-            one.close()
+        for one in (self._listener, self._tcp_listener, self._bell, self._ear):
+            if one is not None:
+                one.close()
 
     def _serve(self) -> None:
         """Answer until it is over; in the agent's thread."""
         try:
             while not self._over:
                 for key, events in self._selector.select(self._pause_s()):
-                    if key.fileobj is self._listener:
-                        self._accept()
+                    if key.fileobj in (self._listener, self._tcp_listener):
+                        self._accept(key.fileobj)
                     elif key.data is not None:
                         self._attend(key.data, events)
                 self._finish_what_is_due()
@@ -137,15 +155,15 @@ class Server:
             elif client.unsent and client.sent_s + PATIENCE_S <= now:
                 self._send_away(client)
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         try:
-            connection, _ = self._listener.accept()
+            connection, _ = listener.accept()
         except OSError:  # the client has gone again, or there is no descriptor left
             time.sleep(0.01)
             return
         connection.setblocking(False)
-        client = Client(connection)
-        if peer(connection)[1] != os.geteuid():
+        client = Client(connection, trusted=listener is self._listener)
+        if client.trusted and peer(connection)[1] != os.geteuid():
             connection.close()
             return
         self._clients.add(client)
@@ -183,11 +201,25 @@ class Server:
             if not end:
                 return
             client.received = rest
+            if not client.trusted:
+                self._admit(client, bytes(line))
+                continue
             answer = _guarded(lambda line=bytes(line): self._respond(_request(line)))  # type: ignore[misc]
             if isinstance(answer, Later):
                 client.later = answer
             else:
                 self._send(client, answer)
+
+    def _admit(self, client: Client, line: bytes) -> None:
+        """Let a client in whose first request carries the token."""
+        with contextlib.suppress(RequestRefused):
+            token = _request(line).get("token")
+            if self._door is not None and isinstance(token, str):
+                client.trusted = hmac.compare_digest(token.encode(), self._door.token.encode())
+        if client.trusted:
+            self._send(client, {"ok": True})
+        else:
+            self._refuse(client, "the first request carries the token: MAYPOLE_AGENT_TOKEN")
 
     def _refuse(self, client: Client, sentence: str) -> None:
         client.closing = True
@@ -265,5 +297,20 @@ def _listen(path: Path) -> socket.socket:
         listener.listen(CLIENTS_MAX)
     except BaseException:
         listener.close()
+        raise
+    return listener
+
+
+def _listen_on(port: int, unix: socket.socket, path: Path) -> socket.socket:
+    """Listen on the loopback too; without it there is no server at all."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(CLIENTS_MAX)
+    except BaseException:
+        listener.close()
+        unix.close()
+        path.unlink(missing_ok=True)
         raise
     return listener

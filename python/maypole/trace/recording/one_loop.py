@@ -42,7 +42,8 @@ class LoopRecording:
     def __init__(self, loop: Any, capacity: int = CAPACITY) -> None:
         self.loop = loop
         loop._trace_begin(capacity)
-        self.began_ns = time.monotonic_ns()
+        # On the loop's own clock: time stands still and jumps on the virtual one.
+        self.began_ns = time.monotonic_ns() if loop._clock == "monotonic" else int(loop.time() * 1e9)
         self._over = False
         self._pause_began_ns = 0
         gc.callbacks.append(self._see_collector)

@@ -39,7 +39,9 @@ class WholeProgram:
         self.ended = "returned"
         self._save = save
         self._pid = os.getpid()
-        self._saved = threading.Lock()
+        self._begun = threading.Lock()
+        self._saving = False
+        self._signal: int | None = None
         self._loops = AllLoops(capacity)
         self._exit = os._exit
         os._exit = self._exit_now
@@ -55,9 +57,15 @@ class WholeProgram:
 
     def _finish(self, ended: str, *, complete: bool = True) -> None:
         """Save what there is, once; a child of ``fork`` has nothing to save."""
-        if os.getpid() != self._pid or not self._saved.acquire(blocking=False):
+        if os.getpid() != self._pid or not self._begun.acquire(blocking=False):
             return
-        self._save(self._loops.end(ended, complete=complete), self._loops.count)
+        self._saving = True
+        try:
+            self._save(self._loops.end(ended, complete=complete), self._loops.count)
+        finally:
+            self._saving = False
+            if self._signal is not None:
+                _end_as_ever(self._signal)
 
     def _exit_now(self, status: int) -> NoReturn:
         """Stand for `os._exit`."""
@@ -67,9 +75,16 @@ class WholeProgram:
             self._exit(status)
 
     def _end_by_signal(self, number: int, frame: FrameType | None) -> None:
-        """Save, and let the signal do what it would have done."""
+        """Save, and let the signal do what it would have done; what is being saved is saved to its end."""
+        if self._saving and os.getpid() == self._pid:
+            self._signal = number
+            return
         try:
             self._finish("killed", complete=False)
         finally:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+            _end_as_ever(number)
+
+
+def _end_as_ever(number: int) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
