@@ -30,10 +30,10 @@ pub const POLL_BUDGET_NS: u64 = 50_000;
 pub const POLL_SKIPS_MAX: u32 = 64;
 
 /// With at least so many timers pending, timers that follow one another closely are fired together.
-pub const DENSE_TIMERS_MIN: usize = 64;
+pub const DENSE_TIMERS_MIN: usize = 16;
 
 /// How close the next timer must be for that, in nanoseconds.
-pub const DENSE_GAP_NS: u64 = 200_000;
+pub const DENSE_GAP_NS: u64 = 500_000;
 
 /// How far apart the wake-ups for such timers are kept, in nanoseconds. Waking costs more than firing: ten thousand
 /// timers a second would wake the loop ten thousand times. A loop with few timers wakes for each of them exactly.

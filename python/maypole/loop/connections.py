@@ -63,18 +63,20 @@ class ConnectionsMixin(MixedInto):
     ) -> None:
         """Accept what waits, at most `backlog` connections in one turn.
 
-        A plain connection needs no task: its transport is there at once, and made natively unless somebody
-        wants to hear of it or has given a socket of their own class. Under TLS the inherited coroutine waits
-        for the handshake. From Python 3.15 on the server gives its context, and each connection has a copy
-        of it.
+        A connection needs no task: its transport is there at once, and under TLS makes the handshake by
+        itself. It is made natively, unless somebody wants to hear of it or has given a socket of their own
+        class. From Python 3.15 on the server gives its context, and each connection has a copy of it.
         """
         timeouts = (ssl_handshake_timeout, ssl_shutdown_timeout)
         retry = (protocol_factory, sock, sslcontext, server, backlog, *timeouts)
         retry = (*retry, *versions.context_argument(context))
-        if sslcontext is None and not self._debug and type(sock) is socket.socket:
+        if not self._debug and type(sock) is socket.socket:
             family, proto = _FAMILY(sock), _PROTO(sock)
             if family in NATIVE_FAMILIES:
-                make = (protocol_factory, server, context, StreamTransport)
+                factory = protocol_factory
+                if sslcontext:
+                    factory = self._server_tls_factory(protocol_factory, sslcontext, *timeouts)
+                make = (factory, server, context, StreamTransport)
                 try:
                     self._accept_burst(sock, family, proto, *make, backlog)
                 except OSError as exc:

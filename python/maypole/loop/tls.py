@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import asyncio
     import contextvars
     import socket
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class TLSMixin(MixedInto):
@@ -53,6 +53,26 @@ class TLSMixin(MixedInto):
         StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server, context=context)
         app_transport: asyncio.Transport = ssl_protocol._app_transport
         return app_transport
+
+    def _server_tls_factory(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        sslcontext: ssl.SSLContext,
+        ssl_handshake_timeout: float | None,
+        ssl_shutdown_timeout: float | None,
+    ) -> Callable[[], SSLProtocol]:
+        def make() -> SSLProtocol:
+            return SSLProtocol(
+                self,
+                protocol_factory(),
+                sslcontext,
+                None,  # nobody waits: the protocol tells of the end of the handshake, or closes
+                server_side=True,
+                ssl_handshake_timeout=ssl_handshake_timeout,
+                ssl_shutdown_timeout=ssl_shutdown_timeout,
+            )
+
+        return make
 
     async def start_tls(
         self,

@@ -219,7 +219,7 @@ fn timer_that_never_fires_makes_no_one_wait_for_it() {
 #[test]
 fn many_close_timers_are_fired_together_and_few_exactly() {
     let mut turn = Turn::new();
-    for place in 0..100_u64 {
+    for place in 0..60_u64 {
         turn.schedule(1_000_000 + place * 10_000, place as usize);
     }
     assert_eq!(
