@@ -662,7 +662,7 @@ class StreamTransport(_FlowControlMixin):
     def __new__(
         cls, extra: Mapping[str, Any] | None = None, loop: asyncio.AbstractEventLoop | None = None
     ) -> Self: ...
-    def write(self, data: bytes | bytearray | memoryview[Any], /) -> None:
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Write bytes; they are sent at the end of the turn at the latest, in the order of the calls.
 
         Raises:
@@ -670,7 +670,7 @@ class StreamTransport(_FlowControlMixin):
             RuntimeError: after `write_eof`, or while `sendfile` waits for an empty buffer.
         """
 
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]], /) -> None:
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
         """Write each of them; as `write`."""
 
     def is_reading(self) -> bool:
@@ -682,7 +682,7 @@ class StreamTransport(_FlowControlMixin):
     def resume_reading(self) -> None:
         """Receive again."""
 
-    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Give the connection to another protocol."""
 
     def get_protocol(self) -> asyncio.BaseProtocol:
@@ -887,7 +887,7 @@ class DatagramTransport(_FlowControlMixin):
     def is_reading(self) -> bool:
         """Say whether the protocol receives."""
 
-    def set_protocol(self, protocol: asyncio.BaseProtocol, /) -> None:
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Give the socket to another protocol."""
 
     def get_protocol(self) -> asyncio.BaseProtocol:
@@ -1453,10 +1453,10 @@ class Gate(Generic[_Who]):
     def try_acquire(self, n: int = 1, group: int = 0) -> bool:
         """Take n places now, unless somebody who came before waits for them."""
 
-    def enter(self, n: int = 1, group: int = 0) -> bool:
+    def enter(self, n: int = 1, group: int = 0, priority: int = 0) -> bool:
         """Take n places now, as `try_acquire` does, for somebody who joins the line otherwise."""
 
-    def join(self, now: float, n: int, group: int, who: _Who) -> int:
+    def join(self, now: float, n: int, group: int, who: _Who, priority: int = 0) -> int:
         """Stand in line; return the ticket, or 0 when the line is full."""
 
     def leave(self, ticket: int, group: int, late: bool) -> bool:

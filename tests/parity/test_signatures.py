@@ -34,6 +34,15 @@ def parameters(function: Any) -> list[tuple[str, str, Any]] | None:
     return [item for item in items if item[0] != "self"]
 
 
+def annotation_of_result(function: Any) -> Any:
+    """What a function says that it returns, in words; None if it does not say."""
+    try:
+        said = inspect.signature(function).return_annotation
+    except ValueError:
+        return None
+    return None if said is inspect.Signature.empty else str(said)
+
+
 METHODS = sorted({*public_methods(asyncio.AbstractEventLoop), *public_methods(STOCK)} - {"__init__"})
 
 
@@ -49,6 +58,13 @@ def test_a_method_has_the_parameters_that_asyncio_gives_it(name: str) -> None:
 def test_a_coroutine_method_is_one_on_both(name: str) -> None:
     stock, ours = getattr(STOCK, name), getattr(maypole.EventLoop, name)
     assert inspect.iscoroutinefunction(ours) == inspect.iscoroutinefunction(stock)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_says_what_it_returns_where_asyncio_does(name: str) -> None:
+    said = annotation_of_result(getattr(STOCK, name))
+    if said is not None:
+        assert annotation_of_result(getattr(maypole.EventLoop, name)) == said
 
 
 @pytest.mark.parametrize("name", METHODS)

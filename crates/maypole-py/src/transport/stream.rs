@@ -147,38 +147,42 @@ fn with_methods(class: Class) -> Class {
         .fast(
             c"set_protocol",
             method!(set_protocol),
-            c"set_protocol($self, protocol, /)\n--\n\nSet a new protocol.",
+            c"set_protocol($self, protocol)\n--\n\nSet a new protocol.",
         )
         .fast(
             c"get_protocol",
             method!(get_protocol),
-            c"Return the current protocol.",
+            c"get_protocol($self, /)\n--\n\nReturn the current protocol.",
         )
         .fast(
             c"is_closing",
             method!(is_closing),
-            c"Return True if the transport is closing or closed.",
+            c"is_closing($self, /)\n--\n\nReturn True if the transport is closing or closed.",
         )
         .fast(
             c"is_reading",
             method!(read::is_reading),
-            c"Return True if the transport is receiving.",
+            c"is_reading($self, /)\n--\n\nReturn True if the transport is receiving.",
         )
         .fast(
             c"pause_reading",
             method!(read::pause),
-            c"Stop receiving until resume_reading().",
+            c"pause_reading($self, /)\n--\n\nStop receiving until resume_reading().",
         )
-        .fast(c"resume_reading", method!(read::resume), c"Receive again.")
+        .fast(
+            c"resume_reading",
+            method!(read::resume),
+            c"resume_reading($self, /)\n--\n\nReceive again.",
+        )
         .fast(
             c"write",
             method!(write::write),
-            c"write($self, data, /)\n--\n\nWrite some bytes; does not block.",
+            c"write($self, data)\n--\n\nWrite some bytes; does not block.",
         )
         .fast(
             c"writelines",
             method!(write::writelines),
-            c"writelines($self, list_of_data, /)\n--\n\nWrite a list of bytes.",
+            c"writelines($self, list_of_data)\n--\n\nWrite a list of bytes.",
         )
         .fast(
             c"_set_limits",
@@ -357,8 +361,7 @@ impl StreamFields {
 }
 
 fn set_protocol(_: &Obj, fields: &StreamFields, args: Args<'_>) -> Result<Owned> {
-    let (given, _) = args.at_least("set_protocol", &["protocol"], 1)?;
-    life::install_protocol(fields, given[0])?;
+    life::install_protocol(fields, args.single("set_protocol", "protocol")?)?;
     Ok(none())
 }
 

@@ -24,18 +24,17 @@ use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, names};
 const SEND_AT_ONCE: usize = 64 * 1024;
 
 pub(super) fn write(this: &Obj, fields: &StreamFields, args: Args<'_>) -> Result<Owned> {
-    let (given, _) = args.at_least("write", &["data"], 1)?;
-    let chunk = chunk_of(given[0], "data argument")?;
+    let chunk = chunk_of(args.single("write", "data")?, "data argument")?;
     check_writable(fields)?;
     collect(this, fields, chunk)?;
     Ok(none())
 }
 
 pub(super) fn writelines(this: &Obj, fields: &StreamFields, args: Args<'_>) -> Result<Owned> {
-    let (given, _) = args.at_least("writelines", &["list_of_data"], 1)?;
+    let list_of_data = args.single("writelines", "list_of_data")?;
     check_writable(fields)?;
     // SAFETY: a live object; the call raises for what cannot be iterated.
-    let iterator = unsafe { Owned::steal(ffi::PyObject_GetIter(given[0].as_ptr()))? };
+    let iterator = unsafe { Owned::steal(ffi::PyObject_GetIter(list_of_data.as_ptr()))? };
     let mut chunks = Vec::new();
     // SAFETY: an iterator; null means its end, or an error.
     while let Some(item) = unsafe { Owned::steal_opt(ffi::PyIter_Next(iterator.as_ptr())) } {

@@ -154,7 +154,7 @@ fn with_methods(class: Class) -> Class {
         .fast(
             c"set_protocol",
             method!(set_protocol),
-            c"set_protocol($self, protocol, /)\n--\n\nSet a new protocol.",
+            c"set_protocol($self, protocol)\n--\n\nSet a new protocol.",
         )
         .fast(
             c"get_protocol",
@@ -350,8 +350,9 @@ fn run_ready(this: &Obj, fields: &DatagramFields, args: Args<'_>) -> Result<Owne
 }
 
 fn set_protocol(_: &Obj, fields: &DatagramFields, args: Args<'_>) -> Result<Owned> {
-    let (given, _) = args.at_least("set_protocol", &["protocol"], 1)?;
-    fields.protocol.set(given[0].own());
+    fields
+        .protocol
+        .set(args.single("set_protocol", "protocol")?.own());
     Ok(none())
 }
 
