@@ -7,10 +7,10 @@ const ROWS = 100; // at first, and more with each press of "more"
 
 // columns: [{ name, value(item), text(item), number, hint }] · return { node, sortBy(index) }
 // `chosen` is called with an item when its row is pressed.
-export function sortedTable({ caption, columns, items, chosen, sortColumn = 0, empty = "There is none in this trace." }) {
+export function sortedTable({ caption, columns, items, chosen, sortColumn = 0, sortUp, empty = "There is none in this trace." }) {
   if (items.length === 0) return { node: element("p", { class: "empty" }, empty), sortBy: () => {} };
   let by = sortColumn;
-  let up = !columns[by].number;
+  let up = sortUp ?? !columns[by].number;
   let limit = ROWS;
   const body = element("tbody", {});
   const more = element("p", { class: "more" });

@@ -53,7 +53,7 @@ export function tabsOf(model, totals, places, windowRows) {
       columns: [words("Task", taskOf), words("Made at", (item) => site(model.tasks.created_at[item.task])), words("Outcome", (item) => outcomeText(model, item.task)),
         time("Lived", (item) => item.lived), words("Last seen", (item) => lastSeen(model, item.task))] }) },
     { id: "window", name: "Visible window", live: true, table: () => ({
-      caption: windowRows.caption(), sortColumn: 0, items: windowRows.items(), empty: "Nothing happens in the visible lanes and time.", thing: segmentOf,
+      caption: windowRows.caption(), sortColumn: 0, sortUp: true, items: windowRows.items(), empty: "Nothing happens in the visible lanes and time.", thing: segmentOf,
       columns: [time("Began at", (item) => item.begin), words("Task", taskOf), words("State", (item) => segmentText(model, item.at)), time("For", (item) => item.took),
         words("About it", (item) => aboutSegment(model, item))] }) },
   ];

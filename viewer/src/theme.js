@@ -9,9 +9,11 @@ const CHOICES = ["system", "light", "dark"];
 export function themeSwitch(changed) {
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   let choice = 0;
-  const name = () => (CHOICES[choice] === "system" ? (dark.matches ? "dark" : "light") : CHOICES[choice]);
+  let name = "light";
+  // Only here is the system asked: to read an answer anywhere else may swallow the event that tells of the next one.
   const apply = () => {
-    document.documentElement.dataset.theme = name();
+    name = CHOICES[choice] === "system" ? (dark.matches ? "dark" : "light") : CHOICES[choice];
+    document.documentElement.dataset.theme = name;
     const control = byId("theme");
     control.textContent = `Theme: ${CHOICES[choice]}`;
     control.setAttribute("aria-label", `Theme: ${CHOICES[choice]}. Press to change.`);
@@ -23,5 +25,5 @@ export function themeSwitch(changed) {
     apply();
   };
   byId("theme").addEventListener("click", next);
-  return { apply, next, palette: () => paletteOf(name()) };
+  return { apply, next, palette: () => paletteOf(name) };
 }
