@@ -53,15 +53,15 @@ def test_what_is_no_quantile_is_refused(q: float) -> None:
         Histogram(((1, 1_000),)).quantiles([q])
 
 
-@given(st.lists(st.integers(0, 10**10), min_size=100, max_size=200), st.sampled_from([0.1, 0.5, 0.9]))
+@given(st.lists(st.integers(0, 10**10), min_size=1, max_size=20), st.sampled_from([0.1, 0.5, 0.9]))
 def test_a_quantile_is_never_too_low_and_at_most_an_eighth_too_high(values: list[int], q: float) -> None:
-    values.sort()
+    values = sorted(values * 100)
     exact = values[-(-len(values) * round(q * 10) // 10) - 1]
     told = counted(values).quantile(q)
     assert exact <= told <= max(exact * 9 / 8, exact + 1 if exact >= 16 else exact)
 
 
-@given(st.lists(st.integers(0, 10**10), min_size=1), st.lists(st.integers(0, 10**10), max_size=50))
+@given(st.lists(st.integers(0, 10**10), max_size=20), st.lists(st.integers(0, 10**10), max_size=20))
 def test_the_difference_of_two_is_what_came_between(before: list[int], after: list[int]) -> None:
     assert counted(before + after).since(counted(before)) == counted(after)
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Coroutine
 from typing import Any
 
 import maypole
 import pytest
 from maypole.trace import Instrument, add_instrument, remove_instrument
+
+
+def create_task(coroutine: Coroutine[Any, Any, Any], name: str | None = None) -> asyncio.Task[Any]:
+    """Make a task that has its name at once: on Python 3.11 ``asyncio.create_task`` gives it later."""
+    return asyncio.get_running_loop().create_task(coroutine, name=name)
 
 
 class Everything(Instrument):
@@ -66,14 +72,14 @@ def test_the_life_of_a_task_in_order() -> None:
         async def child() -> None:
             await future
 
-        task = asyncio.create_task(child(), name="watched")
+        task = create_task(child(), name="watched")
         await asyncio.sleep(0)
         future.set_result(None)
         await task
         remove_instrument(seen)
 
     async def named() -> None:
-        await asyncio.create_task(main(), name="maker")
+        await create_task(main(), name="maker")
 
     maypole.run(named())
     step = ["before_step", "after_step"]
@@ -89,7 +95,7 @@ def test_a_task_that_only_gives_up_its_turn_is_scheduled_again() -> None:
 
     async def main() -> None:
         add_instrument(seen)
-        await asyncio.create_task(child(), name="watched")
+        await create_task(child(), name="watched")
         remove_instrument(seen)
 
     maypole.run(main())
@@ -112,7 +118,7 @@ def test_every_end_of_a_task_is_an_exit(outcome: str) -> None:
 
     async def main() -> None:
         add_instrument(Ends())
-        task = asyncio.create_task(child(), name="child")
+        task = create_task(child(), name="child")
         await asyncio.sleep(0)
         if outcome == "is cancelled":
             task.cancel()
@@ -188,12 +194,12 @@ def test_several_instruments_are_called_in_the_order_of_their_adding() -> None:
         first, second, third = (Named(name) for name in ("first", "second", "third"))
         for one in (first, second, third):
             add_instrument(one)
-        await asyncio.create_task(asyncio.sleep(0))
+        await create_task(asyncio.sleep(0))
         remove_instrument(second)
-        await asyncio.create_task(asyncio.sleep(0))
+        await create_task(asyncio.sleep(0))
         remove_instrument(first)
         remove_instrument(third)
-        await asyncio.create_task(asyncio.sleep(0))
+        await create_task(asyncio.sleep(0))
 
     maypole.run(main())
     assert order == ["first", "second", "third", "first", "third"]
@@ -220,8 +226,8 @@ def test_a_hook_that_raises_is_reported_once_and_its_instrument_removed(others: 
         loop.set_exception_handler(lambda _, context: reported.append(context))
         for one in (*good, broken):
             add_instrument(one)
-        await asyncio.create_task(asyncio.sleep(0), name="one")
-        await asyncio.create_task(asyncio.sleep(0), name="two")
+        await create_task(asyncio.sleep(0), name="one")
+        await create_task(asyncio.sleep(0), name="two")
         with pytest.raises(KeyError):
             remove_instrument(broken)
         return "done"
@@ -250,8 +256,8 @@ def test_an_instrument_may_remove_itself_and_add_another_from_a_hook() -> None:
 
     async def main() -> None:
         add_instrument(first)
-        await asyncio.create_task(asyncio.sleep(0), name="one")
-        await asyncio.create_task(asyncio.sleep(0), name="two")
+        await create_task(asyncio.sleep(0), name="one")
+        await create_task(asyncio.sleep(0), name="two")
         remove_instrument(second)
 
     maypole.run(main())
@@ -279,7 +285,7 @@ def test_an_instrument_is_added_from_another_thread() -> None:
         thread = threading.Thread(target=add_instrument, args=(spawned, loop))
         thread.start()
         thread.join()
-        await asyncio.create_task(asyncio.sleep(0), name="after")
+        await create_task(asyncio.sleep(0), name="after")
         remove_instrument(spawned)
 
     maypole.run(main())

@@ -277,7 +277,7 @@ def test_the_recording_has_the_stall_with_its_task() -> None:
         loop: Any = asyncio.get_running_loop()
         loop._trace_begin(10_000)
         with Watchdog(loop, THRESHOLD_S):
-            await asyncio.create_task(computes(), name="guilty")
+            await loop.create_task(computes(), name="guilty")
             await asyncio.sleep(0)
         documents.append(loop._trace_end())
 
