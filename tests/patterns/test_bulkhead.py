@@ -149,6 +149,49 @@ def test_places_kept_for_a_group_are_free_for_it_only(run: Run) -> None:
     run(main())
 
 
+def test_who_is_more_urgent_is_let_in_first(run: Run) -> None:
+    async def main() -> None:
+        places = Bulkhead(1, max_waiting=10)
+        order: list[str] = []
+
+        async def work(name: str, priority: int) -> None:
+            async with places.places(priority=priority):
+                order.append(name)
+                await asyncio.sleep(1)
+
+        urgencies = {
+            "first": 0,
+            "low a": -1,
+            "normal a": 0,
+            "high a": 5,
+            "low b": -1,
+            "high b": 5,
+            "normal b": 0,
+        }
+        async with asyncio.TaskGroup() as group:
+            tasks = {name: group.create_task(work(name, urgency)) for name, urgency in urgencies.items()}
+            await asyncio.sleep(0.5)
+            tasks["high a"].cancel()
+            await asyncio.sleep(1)
+            group.create_task(work("late and urgent", 9))
+        assert order == ["first", "high b", "late and urgent", "normal a", "normal b", "low a", "low b"]
+
+    run(main())
+
+
+def test_a_share_is_for_its_group_however_urgent_others_are(run: Run) -> None:
+    async def main() -> None:
+        places = Bulkhead(2, max_waiting=10, reserve={"admin": 0.5})
+        await places.acquire()
+        urgent = asyncio.create_task(places.acquire(priority=9))
+        await asyncio.sleep(0)
+        await places.acquire(group="admin", timeout=0.1)
+        places.release()
+        await urgent
+
+    run(main())
+
+
 def test_a_smaller_limit_admits_nobody_until_fewer_are_inside(run: Run) -> None:
     """gentlify 2.0.0 lets ten in with a limit of five."""
 

@@ -1,11 +1,14 @@
 //! A bulkhead: so many places, and a line of those who wait for one.
 //!
 //! Owns the count of places in use, by group, and one line for each group. A group may have places of its own that
-//! nobody else gets; all other places go to whoever came first.
+//! nobody else gets; all other places go to the most urgent, and among those to whoever came first.
 //!
 //! Invariant: what is in use is at most the limit, unless the limit shrank below it or one heavy weight is alone.
-//! Invariant: nobody is granted while somebody who came before waits, but for a place of one's own group.
+//! Invariant: nobody is granted while somebody as urgent who came before waits, or somebody more urgent, but for a
+//! place of one's own group.
 //! Invariant: every grant is released once; the sums are exact.
+
+use std::cmp::Reverse;
 
 use crate::clock::Monotone;
 use crate::invalid::{Invalid, require};
@@ -36,11 +39,61 @@ struct Waiting<P> {
     who: P,
 }
 
+/// The line of those of one group who are equally urgent.
+#[derive(Debug)]
+struct Urgent<P> {
+    priority: i32,
+    line: Line<Waiting<P>>,
+}
+
 #[derive(Debug)]
 struct Places<P> {
     share: f64,
     in_use: u64,
-    line: Line<Waiting<P>>,
+    /// The most urgent first; none of them is empty.
+    lines: Vec<Urgent<P>>,
+}
+
+impl<P> Places<P> {
+    fn join(&mut self, priority: i32, ticket: Ticket, waiting: Waiting<P>) {
+        let before = self.lines.partition_point(|line| line.priority > priority);
+        if self
+            .lines
+            .get(before)
+            .is_none_or(|line| line.priority != priority)
+        {
+            let line = Line::new();
+            self.lines.insert(before, Urgent { priority, line });
+        }
+        self.lines[before].line.join(ticket, waiting);
+    }
+
+    /// The most urgent who came first: how urgent, since when, and how many places it wants.
+    fn first(&self) -> Option<(i32, Ticket, u64)> {
+        let urgent = self.lines.first()?;
+        let (ticket, waiting) = urgent.line.first()?;
+        Some((urgent.priority, ticket, waiting.n))
+    }
+
+    fn serve(&mut self) -> Option<Waiting<P>> {
+        let (_, served) = self.lines.first_mut()?.line.serve()?;
+        self.drop_empty(0);
+        Some(served)
+    }
+
+    fn leave(&mut self, ticket: Ticket) -> Option<Waiting<P>> {
+        let found = |line: &Urgent<P>| line.line.get(ticket).is_some();
+        let index = self.lines.iter().position(found)?;
+        let left = self.lines[index].line.leave(ticket);
+        self.drop_empty(index);
+        left
+    }
+
+    fn drop_empty(&mut self, index: usize) {
+        if self.lines[index].line.is_empty() {
+            self.lines.remove(index);
+        }
+    }
 }
 
 /// Places, and the lines before them.
@@ -52,13 +105,13 @@ struct Places<P> {
 /// let mut gate = Gate::new(1, Some(10), &[])?;
 /// assert!(gate.try_acquire(everybody, 1));
 /// assert!(!gate.try_acquire(everybody, 1));
-/// let ticket = gate.join(0, everybody, 1, "a task");
-/// assert!(ticket.is_ok());
+/// assert!(gate.join(0, everybody, 0, 1, "a task").is_ok());
+/// assert!(gate.join(0, everybody, 5, 1, "an urgent one").is_ok());
 ///
 /// let mut granted = Vec::new();
 /// assert!(gate.release(everybody, 1));
 /// gate.serve(0, &mut granted);
-/// assert_eq!(granted, [("a task", everybody)]);
+/// assert_eq!(granted, [("an urgent one", everybody)]);
 /// # Ok::<(), maypole_flow::Invalid>(())
 /// ```
 #[derive(Debug)]
@@ -102,7 +155,7 @@ impl<P> Gate<P> {
                 .map(|share| Places {
                     share,
                     in_use: 0,
-                    line: Line::new(),
+                    lines: Vec::new(),
                 })
                 .collect(),
             waiting: 0,
@@ -116,15 +169,15 @@ impl<P> Gate<P> {
 
     /// Take `n` places now, unless somebody who came before waits for them.
     pub fn try_acquire(&mut self, group: Group, n: u64) -> bool {
-        let entered = self.enter(group, n);
+        let entered = self.enter(group, 0, n);
         self.tally.rejected += u64::from(!entered);
         entered
     }
 
     /// Take `n` places now, as [`Gate::try_acquire`] does, for somebody who will join the line otherwise: a no is no
     /// rejection yet.
-    pub fn enter(&mut self, group: Group, n: u64) -> bool {
-        let passes = self.waiting == 0 || self.groups[group.0].line.is_empty() && self.fits_own(group, n);
+    pub fn enter(&mut self, group: Group, priority: i32, n: u64) -> bool {
+        let passes = self.waiting == 0 || self.passes(group, priority, n);
         let free = passes && self.fits(group, n);
         if free {
             self.take(group, n);
@@ -132,12 +185,19 @@ impl<P> Gate<P> {
         free
     }
 
-    /// Stand in line for `n` places.
+    /// Stand in line for `n` places, behind those who are as urgent and before those who are less.
     ///
     /// # Errors
     ///
     /// `who` comes back when the line is full.
-    pub fn join(&mut self, reading_ns: u64, group: Group, n: u64, who: P) -> Result<Ticket, P> {
+    pub fn join(
+        &mut self,
+        reading_ns: u64,
+        group: Group,
+        priority: i32,
+        n: u64,
+        who: P,
+    ) -> Result<Ticket, P> {
         let since_ns = self.clock.observe(reading_ns);
         if self.waiting_max.is_some_and(|most| self.waiting >= most) {
             self.tally.rejected += 1;
@@ -146,15 +206,14 @@ impl<P> Gate<P> {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         self.waiting += 1;
-        let line = &mut self.groups[group.0].line;
-        line.join(ticket, Waiting { n, since_ns, who });
+        self.groups[group.0].join(priority, ticket, Waiting { n, since_ns, who });
         Ok(ticket)
     }
 
     /// Step out of the line; `None` when this ticket was served already. `late` says that it is refused for having
     /// waited too long; otherwise it was cancelled. Whoever stands behind may be served now.
     pub fn leave(&mut self, group: Group, ticket: Ticket, late: bool) -> Option<P> {
-        let left = self.groups[group.0].line.leave(ticket)?;
+        let left = self.groups[group.0].leave(ticket)?;
         self.waiting -= 1;
         if late {
             self.tally.rejected += 1;
@@ -196,7 +255,7 @@ impl<P> Gate<P> {
     pub fn serve(&mut self, reading_ns: u64, granted: &mut Vec<(P, Group)>) {
         let now_ns = self.clock.observe(reading_ns);
         while let Some(group) = self.next_group() {
-            let Some((_, first)) = self.groups[group.0].line.serve() else {
+            let Some(first) = self.groups[group.0].serve() else {
                 break;
             };
             self.waiting -= 1;
@@ -210,7 +269,7 @@ impl<P> Gate<P> {
     pub fn clear(&mut self) -> Vec<P> {
         let mut left = Vec::with_capacity(self.waiting);
         for places in &mut self.groups {
-            while let Some((_, waiting)) = places.line.serve() {
+            while let Some(waiting) = places.serve() {
                 left.push(waiting.who);
             }
         }
@@ -256,8 +315,8 @@ impl<P> Gate<P> {
 
     /// Everybody in line, group by group.
     pub fn waiting(&self) -> impl Iterator<Item = &P> {
-        let lines = self.groups.iter().flat_map(|places| places.line.iter());
-        lines.map(|(_, waiting)| &waiting.who)
+        let lines = self.groups.iter().flat_map(|places| &places.lines);
+        lines.flat_map(|urgent| urgent.line.iter().map(|(_, waiting)| &waiting.who))
     }
 
     /// How many places are kept for a group.
@@ -315,21 +374,26 @@ impl<P> Gate<P> {
         self.groups[group.0].in_use.saturating_add(n) <= self.reserved(group)
     }
 
-    /// Whose first is to be served: the one who came first of all, or the first whose group has a place of its own.
+    /// Whether one who comes now stands behind nobody: all who wait are less urgent, or wait for other groups' places.
+    fn passes(&self, group: Group, priority: i32, n: u64) -> bool {
+        let before_me = |places: &Places<P>| places.first().is_some_and(|(first, _, _)| first >= priority);
+        !self.groups.iter().any(before_me) || !before_me(&self.groups[group.0]) && self.fits_own(group, n)
+    }
+
+    /// Whose first is to be served: the most urgent who came first of all, or the first whose group has a place of its
+    /// own.
     fn next_group(&self) -> Option<Group> {
         let firsts = || {
             let groups = self.groups.iter().enumerate();
             groups.filter_map(|(index, places)| {
-                let (ticket, first) = places.line.first()?;
-                Some((ticket, Group(index), first.n))
+                let (priority, ticket, n) = places.first()?;
+                Some(((Reverse(priority), ticket), Group(index), n))
             })
         };
-        let (first, _, _) = firsts().min_by_key(|(ticket, _, _)| *ticket)?;
+        let (first, _, _) = firsts().min_by_key(|(turn, _, _)| *turn)?;
         firsts()
-            .filter(|(ticket, group, n)| {
-                (*ticket == first || self.fits_own(*group, *n)) && self.fits(*group, *n)
-            })
-            .min_by_key(|(ticket, _, _)| *ticket)
+            .filter(|(turn, group, n)| (*turn == first || self.fits_own(*group, *n)) && self.fits(*group, *n))
+            .min_by_key(|(turn, _, _)| *turn)
             .map(|(_, group, _)| group)
     }
 

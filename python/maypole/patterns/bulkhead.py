@@ -69,9 +69,9 @@ class Bulkhead:
         name: for messages, stats and events.
         on_event: called with each `PatternEvent`: ``wait``, ``grant`` (after a wait), ``reject``, ``limit``.
 
-    Tasks are let in in the order in which they came, whatever their weights; only a group that has a place of
-    its own free passes others. ``try_acquire`` and ``release`` are safe from any thread; tasks of several
-    loops may wait in one line.
+    Tasks are let in in the order in which they came, whatever their weights. Two things pass others: a higher
+    ``priority``, and a group that has a place of its own free. ``try_acquire`` and ``release`` are safe from
+    any thread; tasks of several loops may wait in one line.
 
     Raises:
         ValueError: a limit below 1, shares that leave nothing.
@@ -154,12 +154,16 @@ class Bulkhead:
         self.events.tell("reject", now(), n=n, reason="no place is free")
         return False
 
-    async def acquire(self, n: int = 1, *, group: str | None = None, timeout: float | None = None) -> None:
+    async def acquire(
+        self, n: int = 1, *, group: str | None = None, priority: int = 0, timeout: float | None = None
+    ) -> None:
         """Wait for ``n`` places. Each `acquire` needs one `release`.
 
         Args:
             n: the weight.
             group: who asks, where places are reserved.
+            priority: who is more urgent is let in before those who are less, however long these have waited;
+                so give those who must not starve a share of the places instead.
             timeout: seconds; None as the bulkhead says. The `Deadline` that holds here counts too.
 
         Raises:
@@ -169,8 +173,8 @@ class Bulkhead:
         Cancel safety: a task that is cancelled while it waits takes no place, also if it had just come free.
         """
         index = self._group(group)
-        if not self._core.enter(self._weight(n, index), index):
-            await self._wait(n, index, timeout)
+        if not self._core.enter(self._weight(n, index), index, priority):
+            await self._wait(n, index, timeout, priority)
 
     def release(self, n: int = 1, *, group: str | None = None) -> None:
         """Give ``n`` places back; whoever is next is let in. Cannot be cancelled, and never waits.
@@ -197,7 +201,7 @@ class Bulkhead:
 
     @asynccontextmanager
     async def places(
-        self, n: int = 1, *, group: str | None = None, timeout: float | None = None
+        self, n: int = 1, *, group: str | None = None, priority: int = 0, timeout: float | None = None
     ) -> AsyncIterator[None]:
         """Hold ``n`` places for a block, as `acquire` and `release` do.
 
@@ -208,7 +212,7 @@ class Bulkhead:
         >>> asyncio.run(main())
         10
         """
-        await self.acquire(n, group=group, timeout=timeout)
+        await self.acquire(n, group=group, priority=priority, timeout=timeout)
         try:
             yield
         finally:
@@ -283,13 +287,13 @@ class Bulkhead:
             self.events.tell("limit", now(), before=before, limit=limit, reason=reason)
             self._serve()
 
-    async def _wait(self, n: int, group: int, timeout: float | None) -> None:
+    async def _wait(self, n: int, group: int, timeout: float | None, priority: int = 0) -> None:
         timeout = within(self.timeout if timeout is None else timeout)
         loop = asyncio.get_running_loop()
         turn = Turn(loop, n)
         if timeout is not None and timeout <= 0:
             raise self._refusal(turn, "no place is free", count=True)
-        ticket = self._core.join(turn.since, n, group, turn)
+        ticket = self._core.join(turn.since, n, group, turn, priority)
         if not ticket:
             raise self._refusal(turn, f"{self._core.waiting} are waiting already")
         self.events.tell("wait", turn.since, n=n)

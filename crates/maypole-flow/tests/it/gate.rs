@@ -6,7 +6,7 @@ use proptest::prelude::*;
 #[derive(Clone, Debug)]
 enum Step {
     Try(usize, u64),
-    Join(usize, u64),
+    Join(usize, i32, u64),
     Release(prop::sample::Index),
     Leave(prop::sample::Index),
     Limit(u64),
@@ -17,7 +17,7 @@ const GROUPS: usize = 3;
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => (0..GROUPS, 1..4_u64).prop_map(|(group, n)| Step::Try(group, n)),
-        4 => (0..GROUPS, 1..4_u64).prop_map(|(group, n)| Step::Join(group, n)),
+        4 => (0..GROUPS, -1..2_i32, 1..4_u64).prop_map(|(group, priority, n)| Step::Join(group, priority, n)),
         5 => any::<prop::sample::Index>().prop_map(Step::Release),
         2 => any::<prop::sample::Index>().prop_map(Step::Leave),
         1 => (1..20_u64).prop_map(Step::Limit),
@@ -28,12 +28,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 struct Waiter {
     ticket: Ticket,
     group: Group,
+    priority: i32,
     n: u64,
 }
 
 struct History {
     gate: Gate<(usize, u64)>,
     inside: Vec<(Group, u64)>,
+    /// The most urgent first, and those who are as urgent in the order in which they came.
     waiting: Vec<Waiter>,
     asked: u64,
 }
@@ -76,7 +78,7 @@ impl History {
             let place = self.waiting.iter().position(|one| one.group == given).unwrap();
             let one = self.waiting.remove(place);
             prop_assert_eq!(one.n, n, "its group is served in order");
-            // Who came before all of it is passed only for a place of the group's own.
+            // Who stands before it is passed only for a place of the group's own.
             if place > 0 {
                 prop_assert!(
                     self.in_use(given) + n <= self.gate.reserved(given),
@@ -95,18 +97,25 @@ impl History {
                 self.asked += 1;
                 if self.gate.try_acquire(group, n) {
                     let own = self.in_use(group) + n <= self.gate.reserved(group);
-                    prop_assert!(self.waiting.is_empty() || own, "overtook somebody who waits");
+                    let before = self.waiting.iter().any(|one| one.priority >= 0);
+                    prop_assert!(!before || own, "overtook somebody who waits");
                     self.enter(group, n)?;
                 }
             }
-            Step::Join(group, n) => {
+            Step::Join(group, priority, n) => {
                 self.asked += 1;
-                if let Ok(ticket) = self.gate.join(0, Group(group), n, (group, n)) {
-                    self.waiting.push(Waiter {
-                        ticket,
-                        group: Group(group),
-                        n,
-                    });
+                if let Ok(ticket) = self.gate.join(0, Group(group), priority, n, (group, n)) {
+                    let place = self.waiting.partition_point(|one| one.priority >= priority);
+                    let group = Group(group);
+                    self.waiting.insert(
+                        place,
+                        Waiter {
+                            ticket,
+                            group,
+                            priority,
+                            n,
+                        },
+                    );
                 }
                 self.serve()?;
             }

@@ -46,16 +46,17 @@ impl PyGate {
     }
 
     /// Take n places now, as `try_acquire` does, for somebody who joins the line otherwise: a no is not counted.
-    #[pyo3(signature = (n=1, group=0))]
-    fn enter(&self, n: u64, group: usize) -> PyResult<bool> {
+    #[pyo3(signature = (n=1, group=0, priority=0))]
+    fn enter(&self, n: u64, group: usize, priority: i32) -> PyResult<bool> {
         let group = self.group(group)?;
-        Ok(held(&self.gate).enter(group, n))
+        Ok(held(&self.gate).enter(group, priority, n))
     }
 
     /// Stand in line; returns the ticket, or 0 when the line is full.
-    fn join(&self, now: f64, n: u64, group: usize, who: Py<PyAny>) -> PyResult<u64> {
+    #[pyo3(signature = (now, n, group, who, priority=0))]
+    fn join(&self, now: f64, n: u64, group: usize, who: Py<PyAny>, priority: i32) -> PyResult<u64> {
         let group = self.group(group)?;
-        let joined = held(&self.gate).join(deadline_ns(now), group, n, who);
+        let joined = held(&self.gate).join(deadline_ns(now), group, priority, n, who);
         Ok(joined.map_or(0, |ticket| ticket.0))
     }
 
