@@ -23,7 +23,7 @@ CANCELLED_PROBE = failure("cancelled probe", "a cancelled probe neither opens no
 CANCELLED_CALLS = failure("cancelled calls", "20 cancelled calls do not trip a closed breaker")
 LATE = failure("late success", "a success begun while closed does not close a half-open breaker")
 HUNG = failure("hung probe", "a probe that hangs does not keep others out for ever")
-WALL = failure("breaker, wall clock", "a jump of the wall clock does not let calls through")
+WALL = failure("breaker, wall clock", "a jump of the wall clock lets nobody through an open breaker")
 
 THRESHOLD = 5
 

@@ -18,7 +18,7 @@ KEYS = failure("key waits for key", "who waits for key A does not delay key B")
 ORDER = failure("order", "600 who wait are served in the order in which they came")
 TIMERS = failure("polling", "600 who wait are not polled: five timers each at most")
 RERUN = failure("second run", "a limit with waiters serves a second asyncio.run without a word")
-WALL = failure("limit, wall clock", "a jump of the wall clock does not let calls through")
+WALL = failure("limit, wall clock", "a jump of the wall clock gives a limit no units")
 
 Acquire = Any
 """``await acquire(n)``, and ``await acquire(n, key)`` where there are keys."""

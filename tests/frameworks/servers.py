@@ -110,43 +110,42 @@ def unprivileged_user() -> str | None:
     return "postgres" if "postgres" in names else "nobody"
 
 
-@contextmanager
-def postgres_server(postgres: str, initdb: str) -> Iterator[str]:
-    """A PostgreSQL with one empty database; its URL."""
-    port, user = free_port(), unprivileged_user()
-    with tempfile.TemporaryDirectory() as folder:
+class Postgres:
+    """A PostgreSQL with one empty database, which can be stopped and started again on its port.
+
+    Attributes:
+        url: of the database.
+    """
+
+    def __init__(self, postgres: str, initdb: str, folder: str) -> None:
+        port, self._user = free_port(), unprivileged_user()
+        self._folder, self._port = folder, port
         data = Path(folder) / "data"
-        if user is not None:
-            shutil.chown(folder, user)
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+        options = ["-U", "tester", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]
         subprocess.run(
-            [
-                initdb,
-                "-D",
-                str(data),
-                "-U",
-                "tester",
-                "--auth=trust",
-                "--no-sync",
-                "--encoding=UTF8",
-                "--locale=C",
-            ],
+            [initdb, "-D", str(data), *options],
             check=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            user=user,
+            user=self._user,
             cwd=folder,
         )
-        command = [
-            postgres,
-            "-D",
-            str(data),
-            "-p",
-            str(port),
-            "-k",
-            folder,
-            "-c",
-            "listen_addresses=127.0.0.1",
-        ]
-        ready = "ready to accept connections"
-        with running([*command, "-F"], port, Path(folder) / "log", ready, user=user, cwd=folder):
-            yield f"postgresql://tester@127.0.0.1:{port}/postgres"
+        self._command = [postgres, "-D", str(data), "-p", str(port), "-k", folder, "-F"]
+        self._command += ["-c", "listen_addresses=127.0.0.1"]
+        self.url = f"postgresql://tester@127.0.0.1:{port}/postgres"
+
+    @contextmanager
+    def up(self) -> Iterator[str]:
+        """Run it until the block ends; then its connections are cut. Its URL."""
+        log, ready = Path(self._folder) / "log", "ready to accept connections"
+        with running(self._command, self._port, log, ready, user=self._user, cwd=self._folder):
+            yield self.url
+
+
+@contextmanager
+def postgres_server(postgres: str, initdb: str) -> Iterator[str]:
+    """A PostgreSQL with one empty database; its URL."""
+    with tempfile.TemporaryDirectory() as folder, Postgres(postgres, initdb, folder).up() as url:
+        yield url
