@@ -46,7 +46,7 @@ JOIN_S_MAX = 2.0
 class Watchdog:
     """Tell what holds a loop for longer than a threshold, while it is held.
 
-    A daemon thread looks at the loop about four times per threshold; a turn that has lasted a quarter of it
+    A daemon thread looks at the loop about twice per threshold; a turn that has lasted a quarter of it
     is looked at more often. When the threshold is passed, a warning with task, line, stack and ancestry goes
     to the logger ``asyncio``. When the turn has ended, one `Stall` with its whole duration goes to
     `on_stall`, to the logger, and to a recording if one runs. A turn that lasts longer than the threshold is
@@ -194,9 +194,9 @@ class Watchdog:
         if turn is not None and (turn.ended_ns or number != turn.number or not lasted_ns):
             self._end(loop, turn)
             turn = None
-        suspect_ns = self._threshold_ns // SUSPECT_SHARE
-        if lasted_ns < suspect_ns:
-            return max((suspect_ns - lasted_ns) / 1e9, PAUSE_S_MIN)
+        if lasted_ns < self._threshold_ns // SUSPECT_SHARE:
+            # A turn that began just now is then seen well before the threshold.
+            return max(self.threshold_s / 2, PAUSE_S_MIN)
         seen = sighting.look(loop, late_ns)
         if seen is None or (turn is not None and seen.turn != turn.number):
             return PAUSE_S_MIN
