@@ -248,6 +248,7 @@ def test_two_loops_in_two_threads_have_one_agent() -> None:
     assert maypole.run(main(), agent=True) == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_a_child_of_fork_has_no_agent_and_leaves_the_parents_alone() -> None:
     def fork() -> int:
         child = os.fork()
