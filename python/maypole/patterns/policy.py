@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from maypole.patterns.bulkhead import Bulkhead
     from maypole.patterns.permit import Permit
     from maypole.patterns.rate_limit import RateLimit
+    from maypole.patterns.redis_limit import RedisRateLimit
     from maypole.patterns.retry_budget import RetryBudget
 
 P = ParamSpec("P")
@@ -37,7 +38,7 @@ class Policy:
         budget: the `RetryBudget`; calls are counted, and a `Retry` asks it. Another library asks
             `RetryBudget.retry_if`.
         breaker: the `CircuitBreaker`. It gets one result for each attempt.
-        rate: the `RateLimit`. Each attempt takes one unit.
+        rate: the `RateLimit` or `RedisRateLimit`. Each attempt takes one unit.
         bulkhead: the `Bulkhead` or `Adaptive`. Each attempt takes one place.
         attempt_timeout: seconds for one attempt, lines apart.
         name: what to call it.
@@ -69,7 +70,7 @@ class Policy:
         retry: Retry | Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]] | None = None,
         budget: RetryBudget | None = None,
         breaker: CircuitBreaker | None = None,
-        rate: RateLimit | None = None,
+        rate: RateLimit | RedisRateLimit | None = None,
         bulkhead: Bulkhead | None = None,
         attempt_timeout: float | None = None,
         name: str | None = None,
