@@ -93,6 +93,26 @@ pytest-%: ## The project's Python tests on one Python (pytest-3.12)
 	@$(call say,pytest on Python $*)
 	@python=$$($(BUILD) $* --with frameworks) && "$$python" -m pytest $(PYTEST)
 
+##@ Harder tests, on one Python
+.PHONY: torture hostile asan valgrind
+torture: ## The torture suites twenty times, from twenty seeds; TIMES=3, MAYPOLE_TORTURE_ROUNDS=10
+	@python=$$($(BUILD) $(FIRST)) && for seed in $$(seq 1 $(or $(TIMES),20)); do \
+		echo "== seed $$seed"; MAYPOLE_TORTURE_SEED=$$seed "$$python" -m pytest -q tests/torture $(PYTEST); done
+
+hostile: ## All Python tests in debug mode, with the debug allocator, and collecting at every allocation
+	@$(call say,PYTHONASYNCIODEBUG=1)
+	@python=$$($(BUILD) $(FIRST)) && PYTHONASYNCIODEBUG=1 "$$python" -m pytest -q $(PYTEST)
+	@$(call say,PYTHONMALLOC=debug)
+	@python=$$($(BUILD) $(FIRST)) && PYTHONMALLOC=debug "$$python" -m pytest -q $(PYTEST)
+	@$(call say,gc.set_threshold(1))
+	@python=$$($(BUILD) $(FIRST)) && "$$python" tests/torture/collecting.py $(PYTEST)
+
+asan: ## A part of the Python tests with AddressSanitizer (needs nightly Rust and gcc); PYTEST="…" chooses others
+	@python=$$($(BUILD) $(FIRST)) && $(BOOT) tools/memory_checks.py asan $(FIRST) "$$python" $(PYTEST)
+
+valgrind: ## A part of the Python tests under valgrind; PYTEST="…" chooses others
+	@python=$$($(BUILD) $(FIRST)) && $(BOOT) tools/memory_checks.py valgrind $(FIRST) "$$python" $(PYTEST)
+
 ##@ Parts of make lint
 .PHONY: lint-rust lint-python
 lint-rust: ## cargo fmt, clippy and rustdoc, warnings are errors

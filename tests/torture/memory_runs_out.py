@@ -111,7 +111,7 @@ async def queue(loop: asyncio.AbstractEventLoop) -> None:
 async def native_queue(loop: asyncio.AbstractEventLoop) -> None:
     import maypole
 
-    items: asyncio.Queue[int] = maypole.Queue()
+    items: Any = maypole.Queue()
     until_it_fails(lambda: items.put_nowait(1))
 
 
