@@ -103,11 +103,11 @@ def test_a_loop_that_is_stuck_is_shown_from_outside() -> None:
     found = served(lambda: ask("tree"))
     [loop] = found["loops"]
     [task] = loop["tree"]["tasks"]
-    assert (task["name"], task["state"]) == ("Task-1", "running")
+    assert task["state"] == "running"
     assert any(place["function"] == "in_thread" for place in task["stack"])
     assert loop["held_ns"] > 0
     assert loop["thread"] == "MainThread"
-    assert "Task-1" in loop["text"]
+    assert f"{task['name']} " in loop["text"]
 
 
 def test_births_are_noted_for_the_agent() -> None:

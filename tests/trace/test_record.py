@@ -60,6 +60,20 @@ def test_in_a_coroutine_the_running_loop_is_recorded_from_there(asynchronously: 
     assert document["program"]["ended"] == "running"
 
 
+def test_a_task_has_the_name_that_it_was_given_last() -> None:
+    async def names() -> None:
+        task = asyncio.create_task(asyncio.sleep(0.001), name="first")
+        await asyncio.sleep(0)
+        task.set_name("last")
+        await task
+
+    with record() as recording:
+        maypole.run(names())
+    named = names_of_tasks(document_of(recording))
+    assert "last" in named
+    assert "first" not in named
+
+
 def test_several_loops_become_one_document_on_one_time_axis() -> None:
     with record() as recording:
         for number in range(3):

@@ -406,6 +406,20 @@ impl Observer {
         });
     }
 
+    /// Tells that a task has another name; up to Python 3.11 asyncio gives every name after the task was made.
+    pub(crate) fn record_name(&self, task: &TaskObject) {
+        let number = self.number_of(task);
+        let function = self.function_of(task);
+        let name = task.known_name().and_then(|name| call::text_of(&name).ok());
+        self.record(|recording| {
+            let name = recording.name(name.as_deref(), task.number());
+            let at = recording.now();
+            recording
+                .ring
+                .push(Event::created(at, number, 0, function, name, SiteId::NONE));
+        });
+    }
+
     /// The name of a callback: that of its function, or the type of what is no handle.
     fn name_of(&self, item: &Obj) -> Option<TextId> {
         let function = if handle::types().is_own(item) {

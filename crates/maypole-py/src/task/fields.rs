@@ -8,6 +8,7 @@ use crate::capi::class::{Class, Native, fast, getter, noargs, setter};
 use crate::capi::error::{attribute_error, runtime_error};
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Obj, Owned, Result, call};
+use crate::event_loop::LoopObject;
 
 pub(super) fn declare(class: Class) -> Class {
     class
@@ -57,6 +58,12 @@ fn get_name(this: &TaskObject) -> Result<Owned> {
 fn set_name(this: &TaskObject, args: Args<'_>) -> Result<Owned> {
     let (given, _) = args.at_least("set_name", &["value"], 1)?;
     this.name.set(text_of(given[0])?);
+    if let Ok(event_loop) = this.future.event_loop()
+        && let Some(own) = LoopObject::downcast(event_loop)
+        && own.observer.records()
+    {
+        own.observer.record_name(this);
+    }
     Ok(none())
 }
 

@@ -142,7 +142,8 @@ impl Recording<'_> {
                     made_at,
                 } => {
                     let told = tasks.entry(task).or_default();
-                    told.created.get_or_insert((at, parent, name, made_at));
+                    // Told once more, it has another name.
+                    told.created.get_or_insert((at, parent, name, made_at)).2 = name;
                     told.function = function;
                 }
                 Record::Step { task, function, .. } => {
