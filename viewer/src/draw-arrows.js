@@ -3,24 +3,24 @@
 import { LANE } from "./draw-lane.js";
 import { firstAtLeast } from "./search-sorted.js";
 
-const MOST_ARROWS = 3000; // arrows looked at in one picture; more than that would be a black box
+const MOST_ARROWS = 3000; // in one picture; more than that would be a black box
+const MOST_STEPS = 20000; // looked at for one picture
 
-// Draw the arrows of one task, to it and from it, or all of them when `task` is -1. Return how many are drawn and how many left out.
+// Draw the arrows of one task, to it and from it, or all of them when `task` is -1. Return how many are drawn, and whether some are left out.
 export function drawArrows(pen, view, model, lanes, scroll, task) {
   const { steps } = model;
   const drawn = new Set();
-  let looked = 0;
-  let left = 0;
-  const rows = task === -1 ? visibleSteps(view, steps) : [...model.stepsOf.of(task), ...model.woken.of(task)];
+  const [rows, all] = task === -1 ? visibleSteps(view, steps) : stepsOf(view, model, task);
+  let left = rows.length < all;
   for (const step of rows) {
     const x = Math.round(view.x(steps.ready_ns[step]));
     if (x < 0 || x > pen.width || steps.waker_task[step] <= 0) continue;
     const from = model.taskAt(steps.waker_task[step]);
     const to = model.taskAt(steps.task[step]);
     if (from === -1 || to === -1 || lanes.rowOf[from] === lanes.rowOf[to]) continue;
-    if (++looked > MOST_ARROWS) {
-      left++;
-      continue;
+    if (drawn.size >= MOST_ARROWS) {
+      left = true;
+      break;
     }
     const key = `${x} ${lanes.rowOf[from]} ${lanes.rowOf[to]}`;
     if (drawn.has(key)) continue;
@@ -30,10 +30,27 @@ export function drawArrows(pen, view, model, lanes, scroll, task) {
   return { drawn: drawn.size, left };
 }
 
+// The steps in the window, evenly thinned out when there are very many; and how many there are.
 function visibleSteps(view, steps) {
   const first = firstAtLeast(steps.begin_ns, view.begin);
-  const last = firstAtLeast(steps.begin_ns, view.end(), first);
-  return Array.from({ length: last - first }, (_, index) => first + index);
+  const all = firstAtLeast(steps.begin_ns, view.end(), first) - first;
+  const wanted = Math.min(all, MOST_STEPS);
+  return [Array.from({ length: wanted }, (_, index) => first + Math.floor((index * all) / wanted)), all];
+}
+
+// The same of the steps of one task and of those that it woke.
+function stepsOf(view, model, task) {
+  const { begin_ns } = model.steps;
+  const rows = [];
+  let all = 0;
+  for (const of of [model.stepsOf.of(task), model.woken.of(task)]) {
+    for (const step of of) {
+      if (begin_ns[step] < view.begin || begin_ns[step] > view.end()) continue;
+      all++;
+      if (rows.length < MOST_STEPS) rows.push(step);
+    }
+  }
+  return [rows, all];
 }
 
 function drawArrow(pen, x, fromTop, toTop) {

@@ -126,7 +126,7 @@ function start() {
       if (state.model === null) return;
       const left = timeline.statistics.arrowsLeft;
       byId("status").textContent = `Shown: ${windowText()} of ${duration(state.model.duration)}, ${counted(state.lanes.rows.length, "lane")}.` +
-        (left > 0 ? ` ${counted(left, "arrow")} left out: zoom in to see all.` : "");
+        (left ? " Some arrows are left out: zoom in to see all." : "");
       if (tabs?.chosen().live === true) showTable(tabs.chosen());
     }, SETTLED);
   }

@@ -17,7 +17,7 @@ export function timelineOn(act) {
   const body = byId("lanes-body");
   const pens = { overview: penFor(byId("overview")), loop: penFor(byId("loop")), lanes: penFor(byId("lane-canvas")) };
   const state = { model: null, lanes: null, view: null, busy: null, loopRows: null, chosen: null, hover: null, found: new Set(), allArrows: false, onlyActive: false, row: 0 };
-  const statistics = { frames: 0, drawn: 0, lanes: 0, arrows: 0, arrowsLeft: 0 };
+  const statistics = { frames: 0, drawn: 0, lanes: 0, arrows: 0, arrowsLeft: false };
   let asked = false;
 
   const names = laneNames(byId("tree"), {
@@ -99,11 +99,12 @@ export function timelineOn(act) {
     const task = state.chosen?.task ?? -1;
     const hovered = state.hover?.task ?? -1;
     const of = state.allArrows ? [-1] : [...new Set([task, hovered])].filter((each) => each >= 0);
-    statistics.arrows = statistics.arrowsLeft = 0;
+    statistics.arrows = 0;
+    statistics.arrowsLeft = false;
     for (const each of of) {
       const { drawn, left } = drawArrows(pen, view, model, lanes, scroll, each);
       statistics.arrows += drawn;
-      statistics.arrowsLeft += left;
+      statistics.arrowsLeft ||= left;
     }
     pen.flush();
     statistics.lanes = last - first;
