@@ -267,6 +267,7 @@ class RateLimit:
         >>> run_virtual(main(), loop="asyncio")
         0.1
         """
+        self._core.check_weight(n)
         turn = Turn(asyncio.get_running_loop(), n)
         return Reservation(self, turn, self._join(turn, None))
 
@@ -376,11 +377,11 @@ class RateLimit:
             self.events.tell("grant", loop.time(), n=n, waited=loop.time() - turn.since)
 
     def _join(self, turn: Turn, timeout: float | None) -> int:
-        self._core.check_weight(turn.n)
         ticket, why, delay = self._core.join(turn.since, turn.n, timeout, turn)
         if why is not None:
             raise self._refusal(turn, why, delay, timeout)
-        self._serve()
+        if self._timer is None or self._timer_loop is not turn.loop or self._core.waiting == 1:
+            self._serve()  # else this loop calls for those ahead, and they are served first
         return ticket
 
     def _refusal(self, turn: Turn, why: str, delay: float, timeout: float | None) -> RateLimited:
