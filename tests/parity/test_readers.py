@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import maypole
 import pytest
 from harness.kinds import Loop, run_once
 from harness.outcome import SameAsAsyncio
@@ -319,3 +320,55 @@ def test_a_descriptor_of_a_transport_is_refused_as_in_asyncio(same_as_asyncio: S
             theirs.close()
 
     same_as_asyncio(scenario)
+
+
+@pytest.mark.parametrize("side", ["reader", "writer"])
+def test_a_socket_that_was_closed_while_it_was_watched_can_be_taken_out(
+    same_as_asyncio: SameAsAsyncio, side: str
+) -> None:
+    def scenario(loop: Loop) -> Any:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        add, remove = getattr(loop, f"add_{side}"), getattr(loop, f"remove_{side}")
+        add(ours, print)
+        ours.close()
+        theirs.close()
+        removed = remove(ours)
+        with pytest.raises(ValueError, match="Invalid file descriptor: -1"):
+            remove(ours)
+        return removed
+
+    assert same_as_asyncio(scenario).value is True
+
+
+def test_a_closed_socket_takes_nobody_elses_descriptor_out(loop: Loop) -> None:
+    first, theirs = socket.socketpair()
+    first.setblocking(False)
+    loop.add_reader(first, print)
+    number = first.detach()
+    loop.remove_reader(number)
+    seen: list[str] = []
+    loop.add_reader(number, seen.append, "ready")
+    with pytest.raises(ValueError, match="Invalid file descriptor: -1"):
+        loop.remove_reader(first)
+    theirs.send(b"x")
+    settle(loop)
+    assert seen
+    assert loop.remove_reader(number)
+    os.close(number)
+    theirs.close()
+
+
+def test_a_socket_is_let_go_when_nothing_of_it_is_watched() -> None:
+    loop = maypole.new_event_loop()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        loop.add_reader(ours, print)
+        loop.add_writer(ours, print)
+        loop.remove_reader(ours)
+        loop.remove_writer(ours.fileno())
+        assert not loop._watched_by
+        loop.add_reader(ours, print)
+        assert loop._watched_by
+        loop.close()
+        assert not loop._watched_by

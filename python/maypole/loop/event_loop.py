@@ -16,6 +16,7 @@ from maypole.loop.selector import NativeSelector
 from maypole.loop.task_registry import show_native_tasks
 from maypole.loop.tls import TLSMixin
 from maypole.loop.virtual_time import VirtualTimeMixin
+from maypole.loop.watching import WatchingMixin
 
 Clock = Literal["monotonic", "virtual"]
 TaskImpl = Literal["native", "c"]
@@ -27,6 +28,7 @@ class EventLoop(
     ConnectionsMixin,
     TLSMixin,
     DatagramsMixin,
+    WatchingMixin,
     ResolverMixin,
     LifecycleMixin,
     FailureMixin,
@@ -56,6 +58,7 @@ class EventLoop(
             self._close_native()
             raise
         self._init_children()
+        self._init_watching()
         self._init_virtual_time()
         if type(self).call_soon is not EventLoop.call_soon:
             # A subclass that looks at every callback sees the steps of asyncio's own tasks among them.
