@@ -383,3 +383,23 @@ def test_streams_of_a_child_process(run: Any) -> None:
         assert run(main()) == b"HELLO\n"
     finally:
         maypole.uninstall()
+
+
+def test_a_plain_callback_that_raises_is_reported_and_its_connection_closed() -> None:
+    reported: list[dict[str, Any]] = []
+
+    def fail(reader: Any, writer: Any) -> None:
+        raise LookupError("no handler")
+
+    async def main() -> bytes:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+        async with await maypole.start_server(fail, "127.0.0.1", 0) as server:
+            reader, writer = await maypole.open_connection(*server.sockets[0].getsockname())
+            data = await reader.read()
+            writer.close()
+            await writer.wait_closed()
+        return data
+
+    assert maypole.run(main()) == b""
+    assert [context["message"] for context in reported] == ["Unhandled exception in client_connected_cb"]
+    assert isinstance(reported[0]["exception"], LookupError)

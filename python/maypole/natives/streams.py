@@ -139,7 +139,11 @@ class StreamReaderProtocol(_maypole.StreamProtocol, InheritedProtocol):
         writer = StreamWriter(transport, self, reader, self._loop)
         if sys.version_info < (3, 13):
             self._stream_writer = writer
-        result = self._client_connected_cb(reader, writer)
+        try:
+            result = self._client_connected_cb(reader, writer)
+        except Exception as exception:
+            self._client_failed(exception, transport)
+            return
         if asyncio.iscoroutine(result):
             self._task = self._loop.create_task(result)
             self._task.add_done_callback(lambda task: self._client_done(task, transport))
@@ -151,14 +155,17 @@ class StreamReaderProtocol(_maypole.StreamProtocol, InheritedProtocol):
             return
         exception = task.exception()
         if exception is not None:
-            self._loop.call_exception_handler(
-                {
-                    "message": "Unhandled exception in client_connected_cb",
-                    "exception": exception,
-                    "transport": transport,
-                }
-            )
-            transport.close()
+            self._client_failed(exception, transport)
+
+    def _client_failed(self, exception: BaseException, transport: Any) -> None:
+        self._loop.call_exception_handler(
+            {
+                "message": "Unhandled exception in client_connected_cb",
+                "exception": exception,
+                "transport": transport,
+            }
+        )
+        transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the reader and everybody who drains."""
