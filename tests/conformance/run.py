@@ -83,7 +83,7 @@ def version_of(python: str) -> str | None:
 
 def accepted_for(loop: str, python: str, differences: Path | None = None) -> Differences:
     """The accepted differences: those of the project belong to its own loop only, unless a file is named."""
-    found = Differences.read(differences or ACCEPTED, python)
+    found = Differences.read(differences or ACCEPTED, python, loop)
     if differences is None and not loop.startswith("maypole"):
         found.accepted.clear()
     return found

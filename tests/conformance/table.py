@@ -135,6 +135,8 @@ def accepted_text() -> str:
     for entry in tomllib.loads(ACCEPTED.read_text())["accepted"]:
         pythons = " to ".join([entry["pythons"][0], entry["pythons"][-1]]) if "pythons" in entry else "all"
         names = ", ".join(f"`{name}`" for name in entry["tests"])
+        if entry.get("loops") == ["installed:new_event_loop"]:
+            pythons += ", after install() only"
         lines.append(f"- {names} (Python: {pythons}). {' '.join(entry['reason'].split())}\n")
     return "".join(lines)
 

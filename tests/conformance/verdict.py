@@ -1,7 +1,8 @@
 """Hold what the tests answered against the differences that are accepted.
 
 ``accepted.toml`` has two lists. ``[[accepted]]`` names tests by their exact ids, the Pythons on which they
-differ (all, if none are named) and the reason; a test that is named there and passes is an error too.
+differ (all, if none are named), the loops (``module:factory``; all of maypole's, if none are named) and the
+reason; a test that is named there and passes is an error too.
 ``[[omitted]]`` names by pattern what is not run at all, with the reason.
 """
 
@@ -29,8 +30,8 @@ class Differences:
     omitted: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path: Path, python: str) -> Differences:
-        """Read the file, for a Python such as ``"3.12"``.
+    def read(cls, path: Path, python: str, loop: str) -> Differences:
+        """Read the file, for a Python such as ``"3.12"`` and a loop such as ``"maypole:new_event_loop"``.
 
         Raises:
             SystemExit: an entry without tests or without a reason, or a test that is named twice.
@@ -39,7 +40,7 @@ class Differences:
         tables = tomllib.loads(path.read_text())
         for kind, into in (("accepted", found.accepted), ("omitted", found.omitted)):
             for entry in tables.pop(kind, []):
-                for name, reason in read_entry(entry, path, python):
+                for name, reason in read_entry(entry, path, python, loop):
                     if name in into:
                         raise SystemExit(f"conformance: {path.name} names {name} twice for Python {python}")
                     into[name] = reason
@@ -52,15 +53,15 @@ class Differences:
         return not any(fnmatch.fnmatchcase(short(test_id), pattern) for pattern in self.omitted)
 
 
-def read_entry(entry: dict[str, Any], path: Path, python: str) -> list[tuple[str, str]]:
-    """The tests of one entry with its reason, if it holds for this Python."""
+def read_entry(entry: dict[str, Any], path: Path, python: str, loop: str) -> list[tuple[str, str]]:
+    """The tests of one entry with its reason, if it holds for this Python and this loop."""
     reason, tests = entry.pop("reason", "").strip(), entry.pop("tests", [])
-    pythons = entry.pop("pythons", [python])
+    pythons, loops = entry.pop("pythons", [python]), entry.pop("loops", [loop])
     if not reason or not tests or entry:
         raise SystemExit(
-            f"conformance: {path.name}: an entry has tests, a reason and perhaps pythons: {tests}"
+            f"conformance: {path.name}: an entry has tests, a reason, perhaps pythons and loops: {tests}"
         )
-    return [(name, reason) for name in tests] if python in pythons else []
+    return [(name, reason) for name in tests] if python in pythons and loop in loops else []
 
 
 @dataclass
