@@ -79,7 +79,9 @@ def test_one_lane_with_all_steps_is_bounded(show: Show) -> None:
     assert drawn(page) < DRAWN_MOST
     page.key("e")
     assert drawn(page) < DRAWN_MOST
-    page.wait_until("document.getElementById('status').textContent.includes('Some arrows are left out: zoom in')")
+    page.wait_until(
+        "document.getElementById('status').textContent.includes('Some arrows are left out: zoom in')"
+    )
 
 
 def test_tables_show_the_first_rows_and_more_on_request(page: Page) -> None:

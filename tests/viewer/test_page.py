@@ -30,7 +30,11 @@ def test_a_request_from_the_page_would_be_refused_and_seen(show: Show, service: 
 def test_the_sentences_on_top_say_what_was_found(show: Show, service: documents.Document) -> None:
     sentences = show(service).text("#findings")
     assert "The loop was held for 300 ms by handler at service.py:38 in task req-7." in sentences
-    assert "1 task was still pending at the end: Task-3." in sentences
+    assert (
+        "1 task was still pending at the end: Task-3. "
+        "Task-3 waits for an event, in forgotten at service.py:71, and was made by main at service.py:73."
+    ) in sentences
+    assert "busy for 61 % of the time, most of it in handler at service.py:30 (31" in sentences
     assert "Task req-9 ended with ValueError: no such row 9." in sentences
     assert re.search(r"In 527 ms 20 tasks ran \d+ steps and waited \d+ times; the loop was busy", sentences)
 
@@ -49,11 +53,12 @@ def test_what_a_recording_lacks_is_said(show: Show, change: dict[str, object], s
     assert sentence in show({**documents.service(3), **change}).text("#findings")
 
 
-def test_a_program_that_was_killed_has_no_lost_tasks(show: Show) -> None:
+def test_a_program_that_was_killed_could_not_finish_its_tasks(show: Show) -> None:
     document = documents.service(3)
     document["program"]["ended"] = "killed"
     sentences = show(document).text("#findings")
     assert "The recording ends before the program did: it was killed." in sentences
+    assert "1 task had not finished by then: Task-3." in sentences
     assert "pending" not in sentences
 
 
@@ -72,6 +77,18 @@ def test_a_slow_consumer_is_told_by_those_who_wait_for_room(show: Show) -> None:
         r"3 tasks waited 1\.\d+ s in sum for room in a queue, in producer at pipeline.py:14\.", sentences
     )
     assert "held" not in sentences
+
+
+def test_many_short_pieces_of_one_turn_are_named_by_the_most_of_them(show: Show) -> None:
+    document = documents.service()
+    document["stalls"]["kind"] = ["turn"]
+    sentences = show(document).text("#findings")
+    assert "by many short callbacks and steps together, most of all handler in task req-7." in sentences
+
+
+def test_a_crowd_is_counted(show: Show) -> None:
+    sentences = show(documents.crowd(tasks=700, rounds=1)).text("#findings")
+    assert "Up to 700 tasks of worker at crowd.py:10 lived at once." in sentences
 
 
 def test_stalls_at_the_same_line_are_one_sentence(show: Show) -> None:

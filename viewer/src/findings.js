@@ -2,80 +2,56 @@
 
 import { count, counted, duration, fileName, percent } from "./format.js";
 import { endOf } from "./segments.js";
+import { functionRows } from "./summaries.js";
 import { siteText } from "./model.js";
-import { stackOf } from "./describe.js";
+import { stallFindings } from "./findings-stalls.js";
 import { FIRST_WAIT, WAITS } from "./words.js";
 
-const LONG_STEP = 50e6; // nanoseconds: a step that others notice, when no watchdog has told of it
-const LONG_QUEUE = 50e6;
+const LONG_QUEUE = 50e6; // nanoseconds in the ready queue that are worth a sentence
+const CROWD = 500; // tasks of one function at once: work without a limit
 
 // Return [{ text, level: "alarm" | "warning" | "note", thing }]: a thing is where a click leads, or undefined.
 export function findingsOf(model, totals, places, busy) {
   return [
     ...stallFindings(model),
+    ...recordingFindings(model),
     ...lostFindings(model),
     ...errorFindings(model),
-    ...recordingFindings(model),
     ...queueFindings(model),
     ...waitFindings(model, places),
-    summary(model, busy),
+    ...crowdFindings(model),
+    summary(model, totals, busy),
   ];
-}
-
-function inTask(model, id) {
-  const task = model.taskAt(id);
-  return task === -1 ? "" : ` in task ${model.taskName(task)}`;
-}
-
-// Stalls by the place that held the loop, the longest first.
-function stallFindings(model) {
-  const { stalls } = model;
-  const rows = [...Array(stalls.length).keys()].sort((a, b) => length(stalls, b) - length(stalls, a));
-  if (rows.length === 0) return longStep(model);
-  const byPlace = new Map();
-  for (const row of rows) {
-    const place = stackOf(model, row, fileName)[0] ?? (stalls.kind[row] === "turn" ? "many short callbacks and steps together" : "");
-    byPlace.set(place, [...(byPlace.get(place) ?? []), row]);
-  }
-  const found = [...byPlace].slice(0, 3).map(([place, [row, ...others]]) => {
-    const longest = duration(length(stalls, row));
-    const by = place === "" ? "" : ` by ${place}`;
-    const text = others.length === 0 ? `The loop was held for ${longest}${by}${inTask(model, stalls.task[row])}.`
-      : `The loop was held ${counted(others.length + 1, "time")}${by}, for ${longest} at most${inTask(model, stalls.task[row])}.`;
-    return { level: "alarm", text, thing: { group: "stalls", row, task: model.taskAt(stalls.task[row]) } };
-  });
-  if (byPlace.size > 3) found.push({ level: "alarm", text: `It was held in ${counted(byPlace.size - 3, "more place")}; see the table of stalls.` });
-  return found;
-}
-
-function length(group, row) {
-  return group.end_ns[row] - group.begin_ns[row];
-}
-
-// Without a watchdog nobody knows the line, but the longest step tells the task.
-function longStep(model) {
-  const { segments } = model;
-  let worst = -1;
-  let longest = LONG_STEP;
-  for (let at = 0; at < segments.length; at++) {
-    const ran = segments.ran[at + 1] - segments.ran[at];
-    if (ran >= longest) [longest, worst] = [ran, at];
-  }
-  if (worst === -1) return [];
-  const task = model.taskAt(model.steps.task[segments.step[worst]]);
-  const fn = siteText(model.site(model.tasks.function[task]), fileName);
-  return [{ level: "alarm", text: `The loop was held for ${duration(longest)} by one step of ${fn || "a coroutine"} in task ${model.taskName(task)}.`,
-    thing: { group: "segment", task, at: worst } }];
 }
 
 function lostFindings(model) {
   const { tasks, program } = model;
-  if (program.ended === "running" || program.ended === "killed") return [];
+  if (program.ended === "running") return [];
   const pending = [];
   for (let task = 0; task < tasks.known; task++) if (tasks.outcome[task] === 0 && tasks.ended_ns[task] < 0) pending.push(task);
   if (pending.length === 0) return [];
   const were = pending.length === 1 ? "task was" : "tasks were";
-  return [{ level: "warning", text: `${count(pending.length)} ${were} still pending at the end: ${named(model, pending)}.`, thing: { group: "task", task: pending[0] } }];
+  const text = program.ended === "killed" ? `${counted(pending.length, "task")} had not finished by then` : `${count(pending.length)} ${were} still pending at the end`;
+  // Who waits for another task waits because of that one: the root says more.
+  const root = pending.find((task) => !waitsForTask(model, task)) ?? pending[0];
+  return [{ level: "warning", text: `${text}: ${named(model, pending)}. ${lastWait(model, root)}`, thing: { group: "task", task: root } }];
+}
+
+function waitsForTask({ segments }, task) {
+  const state = segments.state[segments.start[task + 1] - 1] - FIRST_WAIT;
+  return WAITS[state] === "task" || WAITS[state] === "gather";
+}
+
+// "notify waits for a future, in notify at app.py:8, and was made by forget at app.py:12."
+function lastWait(model, task) {
+  const last = model.segments.start[task + 1] - 1;
+  const made = siteText(model.site(model.tasks.created_at[task]), fileName);
+  const origin = made === "" ? "" : `, and was made by ${made}`;
+  if (last < model.segments.start[task]) return `${model.taskName(task)} never ran${origin}.`;
+  const row = model.segments.wait[last];
+  const site = row === -1 ? "" : siteText(model.site(model.waits.site[row]), fileName);
+  const what = model.waitedFor(last);
+  return what === "" ? "" : `${model.taskName(task)} waits for ${what}${site === "" ? "" : `, in ${site}`}${origin}.`;
 }
 
 function named(model, list) {
@@ -151,9 +127,39 @@ export function taskOfSegment({ segments, tasks }, at) {
   return low;
 }
 
-function summary(model, busy) {
+// The function of which the most tasks lived at the same time, when those were very many.
+function crowdFindings({ tasks, site }) {
+  const byFunction = new Map();
+  for (let task = 0; task < tasks.known; task++) {
+    const own = byFunction.get(tasks.function[task]);
+    if (own === undefined) byFunction.set(tasks.function[task], [task]);
+    else own.push(task);
+  }
+  let [most, of] = [CROWD - 1, -1];
+  for (const [fn, own] of byFunction) {
+    const peak = own.length > most && fn !== -1 ? atOnce(tasks, own) : 0;
+    if (peak > most) [most, of] = [peak, fn];
+  }
+  if (of === -1) return [];
+  return [{ level: "note", text: `Up to ${count(most)} tasks of ${siteText(site(of), fileName)} lived at once.`, thing: { group: "task", task: byFunction.get(of)[0] } }];
+}
+
+function atOnce(tasks, own) {
+  const made = Float64Array.from(own, (task) => tasks.created_ns[task]).sort();
+  const ended = Float64Array.from(own, (task) => (tasks.ended_ns[task] < 0 ? Infinity : tasks.ended_ns[task])).sort();
+  let [alive, most, gone] = [0, 0, 0];
+  for (const time of made) {
+    while (ended[gone] <= time) [alive, gone] = [alive - 1, gone + 1];
+    most = Math.max(most, ++alive);
+  }
+  return most;
+}
+
+function summary(model, totals, busy) {
   const waits = model.segments.state.subarray(0, model.segments.length).reduce((sum, state) => sum + (state >= FIRST_WAIT ? 1 : 0), 0);
-  const held = percent(busy.total, model.duration);
+  const [busiest] = functionRows(model, totals).sort((a, b) => b.running - a.running);
+  const name = busiest === undefined ? "" : siteText(model.site(busiest.site), fileName);
+  const most = name === "" || busiest.running < 0.3 * busy.total || busy.total < 0.05 * model.duration ? "" : `, most of it in ${name} (${duration(busiest.running)})`;
   return { level: "note", text: `In ${duration(model.duration)} ${counted(model.tasks.length, "task")} ran ${counted(model.steps.length, "step")} and waited ${counted(waits, "time")}; ` +
-    `the loop was busy for ${held} of the time.` };
+    `the loop was busy for ${percent(busy.total, model.duration)} of the time${most}.` };
 }

@@ -1,7 +1,7 @@
 // The rows of the summary tables.
 
 import { endOf } from "./segments.js";
-import { firstAtLeast } from "./search-sorted.js";
+import { firstAbove, firstAtLeast } from "./search-sorted.js";
 import { FIRST_WAIT, RUNNING } from "./words.js";
 
 const MOST_ROWS = 1000; // rows of the tables that keep only the longest
@@ -60,13 +60,14 @@ export function turnRows(model) {
   return rows.slice(0, 100).map((row) => ({ ...row, shares: sharesOf(model, row.begin, row.begin + row.took) }));
 }
 
-function sharesOf(model, begin, end) {
+// Who ran between two moments: [{ name, ran }], the three that took the most.
+export function sharesOf(model, begin, end) {
   const byName = new Map();
   const add = (group, nameOf) => {
-    const first = firstAtLeast(group.begin_ns, begin);
+    const first = firstAbove(group.end_ns, begin);
     for (let row = first; row < group.length && group.begin_ns[row] < end; row++) {
       const name = nameOf(row);
-      byName.set(name, (byName.get(name) ?? 0) + Math.min(group.end_ns[row], end) - group.begin_ns[row]);
+      byName.set(name, (byName.get(name) ?? 0) + Math.min(group.end_ns[row], end) - Math.max(group.begin_ns[row], begin));
     }
   };
   add(model.steps, (row) => {
