@@ -219,6 +219,23 @@ def test_another_kind_of_loop_is_refused_in_one_sentence() -> None:
     assert all_loops._running is None
 
 
+def test_a_recording_that_cannot_begin_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def tries() -> bool:
+        loop: Any = asyncio.get_running_loop()
+        monkeypatch.setattr("maypole.trace.watchdog.Watchdog.start", no_thread)
+        with pytest.raises(RuntimeError, match="can't start new thread"), record():
+            raise AssertionError
+        monkeypatch.undo()
+        return bool(loop._trace_is_on) or all_loops._running is not None
+
+    callbacks = list(gc.callbacks)
+    assert maypole.run(tries()) is False
+    assert gc.callbacks == callbacks
+
+
 @pytest.mark.parametrize("capacity", [0, -1, True, 1.5, "many"])
 def test_a_capacity_that_makes_no_sense_is_refused(capacity: Any) -> None:
     with pytest.raises(ValueError, match="a number above 0, not"), record(capacity=capacity):

@@ -139,11 +139,18 @@ def _task_lines(tree: dict[str, Any]) -> Iterator[str]:
     names = {task["id"]: task["name"] for task in tasks}
     for task in sorted(tasks, key=lambda one: (one["state"] == "waiting", in_order_of_numbers(one["name"]))):
         age = "?" if task["age_s"] is None else _time(task["age_s"])
-        own = [place for place in task["stack"] if place["own"]] or task["stack"]
-        where = f" at {shortest(own[-1]['file'])}:{own[-1]['line']}" if own else ""
+        where = f" at {_innermost(task['stack'])}" if task["stack"] else ""
         waits_for = " and ".join(names[number] for number in task["waits_for"])
         text = f"{task['name']} {task['coroutine']}{where}" + (f" for {waits_for}" if waits_for else "")
         yield f"{age:>9} {task['state']:<8} {task['kind']:<10} {text}"
+
+
+def _innermost(stack: list[dict[str, Any]]) -> str:
+    """Name the innermost line of the program's own, else of a library, else of asyncio."""
+    own = [place for place in stack if place["own"]]
+    theirs = [place for place in stack if not shortest(place["file"]).startswith("asyncio/")]
+    place = (own or theirs or stack)[-1]
+    return f"{shortest(place['file'])}:{place['line']}"
 
 
 def _quantiles(name: str, histogram: Histogram) -> str:

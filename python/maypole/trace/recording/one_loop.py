@@ -35,7 +35,7 @@ class LoopRecording:
         capacity: how many events are kept; when there are more, the oldest are dropped and counted.
 
     Raises:
-        RuntimeError: if the loop is being recorded already.
+        RuntimeError: if the loop is being recorded already, or no thread can be started.
         ValueError: for a capacity that is no number above 0.
     """
 
@@ -46,8 +46,12 @@ class LoopRecording:
         self.began_ns = time.monotonic_ns() if loop._clock == "monotonic" else int(loop.time() * 1e9)
         self._over = False
         self._pause_began_ns = 0
+        try:
+            self._watchdog = _watchdog_for(loop)
+        except BaseException:  # no thread can be started
+            loop._trace_end()
+            raise
         gc.callbacks.append(self._see_collector)
-        self._watchdog = _watchdog_for(loop)
         self._original_run = vars(loop).get("run_in_executor")
         self._run = self._timed_run_in_executor  # one object, to be known again
         loop.run_in_executor = self._run

@@ -120,7 +120,7 @@ def _pending(said: dict[str, Any]) -> Iterator[str]:
     for row in said["pending"][:ROWS_MAX]:
         wait = row["waiting"]
         text = f"never done: task {row['name']!r}, {_time(row['age_ns'])} old"
-        if wait is not None:
+        if wait is not None and wait["kind"] != "unknown":
             text += f", waits for {wait['kind']}"
             text += f" of task {wait['on_task']['name']!r}" if wait["on_task"] else ""
             text += f" at {_place(wait['at'])}" if wait["at"] else ""
