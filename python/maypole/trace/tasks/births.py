@@ -24,6 +24,7 @@ from maypole.trace.tasks.lost import MESSAGE, LostTask, lost_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import CodeType, FrameType
 
     Task = asyncio.Task[Any]
 
@@ -42,13 +43,12 @@ class Birth:
     """What is known of the making of a task.
 
     `site` is the program's line that made it, `made_ns` the time on the clock of `time.monotonic_ns()`,
-    `parent` the `id` of the task that ran then and `parent_name` its name; None where it is not known.
+    `parent` the `id` of the task that ran then; None where it is not known.
     """
 
     site: Site | None
     made_ns: int | None
     parent: int | None
-    parent_name: str | None
 
     @property
     def age_s(self) -> float | None:
@@ -62,23 +62,19 @@ class Births(Instrument):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.users = 0
         self.lost: deque[LostTask] = deque(maxlen=LOST_MAX)
-        self._noted: dict[int, Birth] = {}
+        self._noted: dict[int, tuple[CodeType | None, int, int, int | None]] = {}
         self._loop = weakref.ref(loop)
         self._prune_at = LOST_MAX
         self._told: Callable[[dict[str, Any]], None] | None = None
 
     def task_spawned(self, task: Task, /) -> None:
         """Note a new task."""
-        loop = self._loop()
-        parent = None if loop is None else asyncio.current_task(loop)
+        # Nothing is made here but a tuple: this is paid for each task.
         if len(self._noted) >= self._prune_at:
             self._forget_the_dead()
-        self._noted[id(task)] = Birth(
-            _site(sys._getframe(1)),
-            time.monotonic_ns(),
-            None if parent is None else id(parent),
-            None if parent is None else parent.get_name(),
-        )
+        parent = asyncio.current_task(self._loop())
+        code, line = _line(sys._getframe(1))
+        self._noted[id(task)] = (code, line, time.monotonic_ns(), None if parent is None else id(parent))
 
     def task_exited(self, task: Task, /) -> None:
         """Forget a task that has ended."""
@@ -86,7 +82,12 @@ class Births(Instrument):
 
     def of(self, task: Task) -> Birth | None:
         """Return what was noted of a task."""
-        return self._noted.get(id(task))
+        noted = self._noted.get(id(task))
+        if noted is None:
+            return None
+        code, line, made_ns, parent = noted
+        site = None if code is None else (code.co_filename, line, code.co_qualname)
+        return Birth(site, made_ns, parent)
 
     def begin(self, loop: Any) -> None:
         """Begin to note on a loop."""
@@ -121,7 +122,8 @@ def _with_births(
         task = context.get("task")
         if context.get("message") == MESSAGE and isinstance(task, asyncio.Task):
             with contextlib.suppress(Exception):  # a class of the program may raise whatever it is asked
-                lost = lost_task(task, births._noted.pop(id(task), None) or _of_debug_mode(task))
+                lost = lost_task(task, births.of(task) or _of_debug_mode(task))
+                births.task_exited(task)
                 births.lost.append(lost)
                 context = {**context, **lost.details()}
         type(loop).call_exception_handler(loop, context)
@@ -203,21 +205,20 @@ def lost_tasks(loop: asyncio.AbstractEventLoop) -> list[LostTask]:
 def _of_debug_mode(task: Task) -> Birth | None:
     for entry in reversed(getattr(task, "_source_traceback", None) or ()):
         if file_rank(entry.filename) == 2:
-            return Birth((entry.filename, entry.lineno or 0, entry.name), None, None, None)
+            return Birth((entry.filename, entry.lineno or 0, entry.name), None, None)
     return None
 
 
-def _site(frame: Any) -> Site | None:
+def _line(frame: FrameType | None) -> tuple[CodeType | None, int]:
     """Find the innermost line of the program's own, else of a library."""
-    best: Site | None = None
+    code, line = None, 0
     for _ in range(FRAMES_MAX):
         if frame is None:
             break
-        code = frame.f_code
-        rank = file_rank(code.co_filename)
-        if rank == 2 or (rank == 1 and best is None):
-            best = (code.co_filename, frame.f_lineno or 0, code.co_qualname)
+        rank = file_rank(frame.f_code.co_filename)
+        if rank == 2 or (rank == 1 and code is None):
+            code, line = frame.f_code, frame.f_lineno or 0
         if rank == 2:
             break
         frame = frame.f_back
-    return best
+    return code, line
