@@ -328,9 +328,6 @@ class Loop:
     def _watch_items(self, on: bool, /) -> None:
         """Stamp the beginning of each item from now on, or stop that."""
 
-    def _keep_parents(self, on: bool, /) -> None:
-        """Let each new task remember, weakly, the task that makes it, or stop that."""
-
     def _trace_number(self, task: object, /) -> int:
         """Return what the recording calls a task; 0 without a recording, and for what is no native task."""
 
@@ -643,7 +640,7 @@ class Task(Future[_T_co], asyncio.Task[_T_co], Generic[_T_co]):  # type: ignore[
     def _coro(self) -> Any: ...
     @property
     def _parent(self) -> asyncio.Task[Any] | None:
-        """The task that made this one, while it lives; known for tasks made while `Loop._keep_parents` was on."""
+        """The task that made this one, while it is pending."""
 
     @property
     def _fut_waiter(self) -> asyncio.Future[Any] | None: ...

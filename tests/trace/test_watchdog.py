@@ -36,13 +36,16 @@ def watched(main: Callable[[], Coroutine[Any, Any, Any]], **options: Any) -> lis
     """Run a program under a watchdog; return what it told."""
     stalls: list[Stall] = []
 
-    async def watch_main() -> None:
-        loop = asyncio.get_running_loop()
-        with Watchdog(loop, THRESHOLD_S, on_stall=stalls.append, **options):
-            await asyncio.create_task(main(), name="main")
-            await asyncio.sleep(0)
+    async def root() -> None:
+        await asyncio.create_task(main(), name="main")
+        await asyncio.sleep(0)
 
-    maypole.run(watch_main())
+    with (
+        asyncio.Runner(loop_factory=maypole.new_event_loop) as runner,
+        # Its thread is started outside of any turn: on a busy machine that alone may take a while.
+        Watchdog(runner.get_loop(), THRESHOLD_S, on_stall=stalls.append, **options),
+    ):
+        runner.run(root())
     return stalls
 
 

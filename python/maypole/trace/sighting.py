@@ -128,7 +128,7 @@ def coroutine_of(task: asyncio.Task[Any] | None) -> str | None:
 
 
 def parents_of(task: asyncio.Task[Any] | None) -> tuple[str, ...]:
-    """The names of who made the task, and who made that, the nearest first, as far as they live."""
+    """The names of who made the task, and who made that, the nearest first, until one that has ended."""
     names: list[str] = []
     while task is not None and len(names) < ANCESTORS_MAX:
         task = getattr(task, "_parent", None)  # asyncio's own tasks do not know

@@ -129,7 +129,6 @@ class Watchdog:
             self._bell = _thread.allocate_lock()
             self._bell.acquire()
             self._thread = AttendantThread(target=self._watch, name="maypole-watchdog", daemon=True)
-            _keeps_parents.use(loop)
             self._thread.start()
         return self
 
@@ -184,8 +183,6 @@ class Watchdog:
         if turn is not None:
             turn.ended_ns = turn.ended_ns or time.monotonic_ns()
             self._end(loop, turn)
-        if loop is not None:
-            _keeps_parents.leave(loop)
 
     def _look(self, loop: _maypole.Loop, late_ns: int) -> float:
         """Look once; return the seconds until the next look."""
@@ -249,7 +246,6 @@ def _remove(turn: LongTurn, loop: _maypole.Loop) -> None:
 
 
 _stamps = Switch(_maypole.Loop._watch_items)
-_keeps_parents = Switch(_maypole.Loop._keep_parents)
 
 
 VARIABLE = "MAYPOLE_STALL"

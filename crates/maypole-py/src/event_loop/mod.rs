@@ -78,8 +78,8 @@ pub(crate) struct LoopObject {
     plain_tasks: Cell<bool>,
     /// What `set_task_factory` was given.
     task_factory: Field,
-    /// asyncio's dictionary of current tasks has an entry for this loop.
-    task_entered: Cell<bool>,
+    /// The serial number of the task that asyncio's dictionary of current tasks has for this loop; 0 if it has none of ours.
+    running_serial: Cell<u64>,
     /// Where the bytes of a read land before they become an object; made at the first read.
     pub(crate) read_buffer: RefCell<Vec<u8>>,
     /// Transports that have to send at the end of the turn.
@@ -148,7 +148,7 @@ impl LoopObject {
             patched_run: Cell::new(false),
             plain_tasks: Cell::new(false),
             task_factory: Field::empty(),
-            task_entered: Cell::new(false),
+            running_serial: Cell::new(0),
             read_buffer: RefCell::new(Vec::new()),
             to_flush: RefCell::new(Vec::new()),
             transports: RefCell::new(Vec::new()),

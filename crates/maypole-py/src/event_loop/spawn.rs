@@ -124,6 +124,18 @@ fn inherited(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
 }
 
 impl LoopObject {
+    /// The serial number of the native task that runs, which is the one that makes a task now; 0 if none runs.
+    #[inline(always)]
+    pub(crate) fn running_serial(&self) -> u64 {
+        self.running_serial.get()
+    }
+
+    /// Says which native task runs, 0 for none; returns the one that did.
+    #[inline(always)]
+    pub(crate) fn set_running_serial(&self, serial: u64) -> u64 {
+        self.running_serial.replace(serial)
+    }
+
     /// Queues a step of a native task.
     ///
     /// # Errors
@@ -151,7 +163,8 @@ impl LoopObject {
     pub(crate) fn enqueue_new_task(&self, object: &Owned, task: &TaskObject) -> Result<()> {
         self.check_open()?;
         self.observer.spawned();
-        if self.observer.looks_at_spawns() {
+        task.made_by(self.running_serial());
+        if self.observer.looks() {
             return self.enqueue_seen_spawn(object, task);
         }
         self.enqueue(object.clone())
@@ -159,9 +172,6 @@ impl LoopObject {
 
     #[cold]
     fn enqueue_seen_spawn(&self, object: &Owned, task: &TaskObject) -> Result<()> {
-        if self.observer.keeps_parents() {
-            task.remember_parent(self)?;
-        }
         if self.observer.records() {
             self.observer.record_spawn(task);
         }

@@ -136,7 +136,7 @@ fn run_one(this: &LoopObject, item: &Obj, task_class: *mut ffi::PyObject) -> Res
 #[inline]
 fn step_task(this: &LoopObject, task: &TaskObject) -> Result<()> {
     let entered = current::enter(this.as_obj(), task.as_obj());
-    this.task_entered.set(true);
+    this.set_running_serial(task.serial());
     if this.debug.get() && entered.is_ok() {
         return step_task_in_debug(this, task);
     }
@@ -165,7 +165,7 @@ fn step_task_in_debug(this: &LoopObject, task: &TaskObject) -> Result<()> {
 /// Takes the current task out, if one was put in. It fails only where a task has unset the running loop, as in asyncio.
 #[inline]
 fn leave_task(this: &LoopObject) -> Result<()> {
-    if !this.task_entered.replace(false) {
+    if this.set_running_serial(0) == 0 {
         return Ok(());
     }
     match current::leave(this.as_obj()) {

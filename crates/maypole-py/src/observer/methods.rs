@@ -6,7 +6,7 @@ use pyo3::ffi;
 
 use super::recording::Recording;
 use super::sampling::ONE_IN;
-use super::{PARENTS, RECORDS, STAMPS};
+use super::{RECORDS, STAMPS};
 use crate::asyncio;
 use crate::capi::class::{Class, Native, fast, getter, noargs};
 use crate::capi::error::{os_error, runtime_error, type_error, value_error};
@@ -32,11 +32,6 @@ pub(crate) fn declare(class: Class) -> Class {
             c"_watch_items",
             fast!(LoopObject, watch_items),
             c"Stamp the beginning of each item, or stop that.",
-        )
-        .fast(
-            c"_keep_parents",
-            fast!(LoopObject, keep_parents),
-            c"Let new tasks remember who made them, or stop that.",
         )
         .fast(
             c"_trace_number",
@@ -192,13 +187,6 @@ fn watch_items(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
     let (given, _) = args.at_least("_watch_items", &["on"], 1)?;
     let on = given[0].truthy()?;
     this.observer.set_flag(STAMPS, on);
-    Ok(none())
-}
-
-fn keep_parents(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
-    let (given, _) = args.at_least("_keep_parents", &["on"], 1)?;
-    let on = given[0].truthy()?;
-    this.observer.set_flag(PARENTS, on);
     Ok(none())
 }
 

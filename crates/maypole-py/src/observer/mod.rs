@@ -40,8 +40,6 @@ pub(crate) const RECORDS: u8 = 1;
 pub(crate) const HOOKS: u8 = 2;
 /// The watchdog wants to know when each item began.
 pub(crate) const STAMPS: u8 = 4;
-/// The watchdog wants to know who made a task; single items are none of its business.
-pub(crate) const PARENTS: u8 = 8;
 
 /// Everything that looks at one loop.
 pub(crate) struct Observer {
@@ -49,7 +47,7 @@ pub(crate) struct Observer {
     pub(crate) sampling: Sampling,
     pub(crate) instruments: Instruments,
     recording: RefCell<Option<Box<Recording>>>,
-    /// Who looks: [`RECORDS`], [`HOOKS`], [`STAMPS`], [`PARENTS`].
+    /// Who looks: [`RECORDS`], [`HOOKS`], [`STAMPS`].
     flags: Cell<u8>,
     /// When the running item began, on the monotonic clock; 0 when none runs or nobody asked.
     item_began_ns: Cell<u64>,
@@ -73,18 +71,7 @@ impl Observer {
     /// Whether somebody looks at single items.
     #[inline(always)]
     pub(crate) fn looks(&self) -> bool {
-        self.flags.get() & !PARENTS != 0
-    }
-
-    /// Whether somebody wants to know of new tasks.
-    #[inline(always)]
-    pub(crate) fn looks_at_spawns(&self) -> bool {
         self.flags.get() != 0
-    }
-
-    /// Whether a task is to remember who made it.
-    pub(crate) fn keeps_parents(&self) -> bool {
-        self.has(PARENTS)
     }
 
     #[inline(always)]

@@ -7,7 +7,7 @@
 //! anything else of the loop runs.
 
 pub(crate) use kept::{enter, leave};
-pub(super) use kept::{init, of, swap};
+pub(super) use kept::{init, swap};
 
 /// Source: `asyncio.tasks._swap_current_task`.
 #[cfg(Py_3_14)]
@@ -17,23 +17,12 @@ mod kept {
     use crate::capi::{Obj, Owned, Result, call};
 
     static SWAP: GilOnce<Owned> = GilOnce::new();
-    static CURRENT: GilOnce<Owned> = GilOnce::new();
 
     pub(in crate::task) fn init() -> Result<()> {
         if !SWAP.is_set() {
             SWAP.set(call::import_from("asyncio.tasks", "_swap_current_task")?);
-            CURRENT.set(call::import_from("asyncio.tasks", "current_task")?);
         }
         Ok(())
-    }
-
-    /// The current task of a loop, whoever made it.
-    ///
-    /// # Errors
-    /// Only when memory is short.
-    pub(in crate::task) fn of(event_loop: &Obj) -> Result<Option<Owned>> {
-        let task = CURRENT.get().call(&[event_loop])?;
-        Ok(Some(task).filter(|task| !task.is_none()))
     }
 
     /// Makes `task` the current one of its loop, or none; returns the one that was.
@@ -90,7 +79,7 @@ mod kept {
     /// # Errors
     /// Only when memory is short.
     pub(in crate::task) fn swap(event_loop: &Obj, task: Option<&Obj>) -> Result<Option<Owned>> {
-        let before = of(event_loop)?;
+        let before = current(event_loop)?;
         match task {
             Some(task) => enter(event_loop, task)?,
             None => leave(event_loop)?,
@@ -127,10 +116,7 @@ mod kept {
     }
 
     /// The current task of a loop, whoever made it.
-    ///
-    /// # Errors
-    /// Only when memory is short.
-    pub(in crate::task) fn of(event_loop: &Obj) -> Result<Option<Owned>> {
+    fn current(event_loop: &Obj) -> Result<Option<Owned>> {
         let current = CURRENT.get();
         // SAFETY: a live dictionary and a live key; the answer is borrowed, or null with or without an error.
         let task = unsafe {

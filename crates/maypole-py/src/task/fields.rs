@@ -2,7 +2,7 @@
 
 use pyo3::ffi;
 
-use super::TaskObject;
+use super::{TaskObject, registry};
 use crate::asyncio;
 use crate::capi::class::{Class, Native, fast, getter, noargs, setter};
 use crate::capi::error::{attribute_error, runtime_error};
@@ -105,12 +105,15 @@ fn get_waits_for(this: &TaskObject) -> Result<Owned> {
     Ok(this.waits_for.get_or_none())
 }
 
-/// The task that made this one, while it lives and if it was kept; else None.
+/// The task that made this one, while it is pending; else None.
 fn get_parent(this: &TaskObject) -> Result<Owned> {
-    match this.parent.get() {
-        Some(weak) => weak.call(&[]),
-        None => Ok(none()),
-    }
+    let parent = match this.parent.get() {
+        0 => None,
+        serial => registry::pending()
+            .into_iter()
+            .find(|task| TaskObject::downcast(task).is_some_and(|task| task.serial.get() == serial)),
+    };
+    Ok(parent.unwrap_or_else(none))
 }
 
 fn get_must_cancel(this: &TaskObject) -> Result<Owned> {

@@ -47,10 +47,12 @@ pub(crate) struct TaskObject {
     waits_for: Field,
     /// The exception that the next step throws into the coroutine.
     to_throw: Field,
-    /// A weak reference to the task that made this one, if somebody wanted it to be kept.
-    parent: Field,
     /// The number in the default name.
     number: Cell<u64>,
+    /// A number that no other task of the process ever has; from 1.
+    serial: Cell<u64>,
+    /// The serial number of the task that made this one; 0 if none did.
+    parent: Cell<u64>,
     /// Neighbours in the list of all pending tasks.
     links: registry::Links,
     /// `cancel()` calls that were not undone by `uncancel()`.
@@ -130,7 +132,6 @@ impl TaskObject {
             self.name.take(),
             self.waits_for.take(),
             self.to_throw.take(),
-            self.parent.take(),
         ];
         self.number.set(0);
         self.cancels.set(0);
@@ -149,19 +150,16 @@ impl TaskObject {
         }
     }
 
-    /// Keeps a weak reference to the task that runs, which is the one that makes this one.
-    ///
-    /// # Errors
-    /// Only when memory is short.
-    #[cold]
-    pub(crate) fn remember_parent(&self, event_loop: &LoopObject) -> Result<()> {
-        let Some(parent) = current::of(event_loop.as_obj())? else {
-            return Ok(());
-        };
-        // SAFETY: a live task, which can be referred to weakly; without a callback its references are one object.
-        let weak = unsafe { Owned::steal(ffi::PyWeakref_NewRef(parent.as_ptr(), std::ptr::null_mut()))? };
-        self.parent.set(weak);
-        Ok(())
+    /// Remembers who made the task: a serial number, or 0.
+    #[inline(always)]
+    pub(crate) fn made_by(&self, parent: u64) {
+        self.parent.set(parent);
+    }
+
+    /// A number that no other task of the process ever has.
+    #[inline(always)]
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial.get()
     }
 
     /// The coroutine, until the task is freed.
@@ -206,7 +204,6 @@ impl TaskObject {
             &self.name,
             &self.waits_for,
             &self.to_throw,
-            &self.parent,
         ] {
             visitor.visit_opt(field.peek())?;
         }
@@ -241,6 +238,7 @@ pub(crate) fn spawn(event_loop: &LoopObject, parts: &Parts<'_>) -> Result<Owned>
 
 impl TaskObject {
     fn begin(&self, parts: &Parts<'_>) -> Result<()> {
+        self.serial.set(registry::next_serial());
         match parts.name {
             Some(name) if !name.is_none() => self.name.set(fields::text_of(name)?),
             _ => self.number.set(registry::next_number()),
@@ -284,9 +282,7 @@ impl TaskObject {
         let event_loop = self.future.event_loop()?.own();
         if let Some(own) = LoopObject::downcast(&event_loop) {
             own.observer.spawned();
-            if own.observer.keeps_parents() {
-                self.remember_parent(own)?;
-            }
+            self.made_by(own.running_serial());
         }
         if eager_start
             && event_loop

@@ -24,6 +24,7 @@ pub(super) struct Links {
 struct Registry {
     first: Cell<*const TaskObject>,
     numbers: Cell<u64>,
+    serials: Cell<u64>,
 }
 
 static REGISTRY: GilOnce<Registry> = GilOnce::new();
@@ -32,7 +33,16 @@ pub(super) fn init() {
     REGISTRY.set(Registry {
         first: Cell::new(std::ptr::null()),
         numbers: Cell::new(0),
+        serials: Cell::new(0),
     });
+}
+
+/// A number that no task had before; counts from 1.
+#[inline]
+pub(super) fn next_serial() -> u64 {
+    let serials = &REGISTRY.get().serials;
+    serials.set(serials.get() + 1);
+    serials.get()
 }
 
 /// The number of the next task without a name of its own; counts from 1.

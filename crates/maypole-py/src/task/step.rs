@@ -148,9 +148,12 @@ pub(super) fn start_eagerly(task: &TaskObject) -> Result<()> {
     let event_loop = task.future.event_loop()?.own();
     let before = current::swap(&event_loop, Some(task.as_obj()))?;
     registry::add(task);
+    let own = LoopObject::downcast(&event_loop);
+    let maker = own.map_or(0, |own| own.set_running_serial(task.serial()));
     let outcome = run(task);
     let pending = if outcome.is_err() { take() } else { None };
-    if let Some(own) = LoopObject::downcast(&event_loop) {
+    if let Some(own) = own {
+        own.set_running_serial(maker);
         own.observer.metrics.stepped(&task.future);
     }
     current::swap(&event_loop, before.as_deref())?;

@@ -248,12 +248,14 @@ fn step_seen(event_loop: Option<&LoopObject>, task: &TaskObject) -> Result<()> {
     let Some(own) = event_loop else {
         return step::inside_context(task);
     };
+    let before = own.set_running_serial(task.serial());
     let outcome = if own.observer.looks() {
         own.observer
             .run_inside_callback(own, task, || step::inside_context(task))
     } else {
         step::inside_context(task)
     };
+    own.set_running_serial(before);
     own.observer.metrics.stepped(&task.future);
     outcome
 }
