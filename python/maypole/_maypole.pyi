@@ -1544,7 +1544,7 @@ class Breaker:
         """Ask to make a call; None when it must not be made, and `blocked` says why."""
 
     def enter(self, now: float) -> Lease | None:
-        """Ask to make a call of a closed breaker that times none and has nothing to tell; None: ask `admit`."""
+        """Ask for a call of a closed breaker that times none and has nothing to tell; None: ask `admit`."""
 
     def blocked(self) -> tuple[_BreakerState, float | None]:
         """Return which state blocked the last call, and in how many seconds one may pass (None: unknown)."""
@@ -1615,10 +1615,10 @@ class Lease:
         """The call begins only now: what was waited for since the admission is not the remote's time."""
 
     def finish(self, now: float, failed: bool) -> bool:
-        """Say how the call ended, unless it had ended before; return whether there are transitions to take."""
+        """Say how the call ended, unless it had ended before; return whether to take transitions."""
 
     def succeed(self) -> bool:
-        """The call ended well, where that needs no time: closed, no call in the window failed; False: use `finish`."""
+        """The call ended well, where that needs no time: closed, no failure in the window; else use `finish`."""
 
     def give_back(self, now: float) -> bool:
         """Give the lease back uncounted; False when it had ended before."""

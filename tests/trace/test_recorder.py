@@ -225,8 +225,9 @@ def test_pending_tasks_stand_at_the_end_with_what_they_wait_for() -> None:
 def test_recording_that_begins_and_ends_inside_a_step_tells_it() -> None:
     async def main() -> None:
         loop._trace_begin(CAPACITY)
-        asyncio.create_task(asyncio.sleep(0), name="child")
+        child = asyncio.create_task(asyncio.sleep(0), name="child")
         document = Document(loop._trace_end())
+        await child
         (step,) = document.steps
         assert document.function(document.raw["tasks"]["function"][0]).endswith("main")
         assert step["task"] == document.tasks[0]["id"]
