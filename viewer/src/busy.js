@@ -4,7 +4,8 @@ import { firstAbove, firstAtLeast } from "./search-sorted.js";
 
 // Return { between(t0, t1), readyIn(t0, t1), readyMost }: nanoseconds that the loop ran, the deepest queue.
 export function busyOf({ turns, steps, callbacks }) {
-  const { begin, end } = turns.length > 0 ? { begin: turns.begin_ns, end: turns.end_ns } : joined(steps, callbacks);
+  const { begin, end } =
+    turns.length > 0 ? { begin: turns.begin_ns, end: turns.end_ns } : joined(steps, callbacks);
   const before = new Float64Array(begin.length + 1);
   for (let at = 0; at < begin.length; at++) before[at + 1] = before[at] + Math.max(end[at] - begin[at], 0);
   const until = (time) => {
@@ -27,7 +28,10 @@ function joined(steps, callbacks) {
     for (let row = 0; row < group.length; row++) pairs.push([group.begin_ns[row], group.end_ns[row]]);
   }
   pairs.sort((a, b) => a[0] - b[0]);
-  return { begin: Float64Array.from(pairs, (pair) => pair[0]), end: Float64Array.from(pairs, (pair) => pair[1]) };
+  return {
+    begin: Float64Array.from(pairs, (pair) => pair[0]),
+    end: Float64Array.from(pairs, (pair) => pair[1]),
+  };
 }
 
 // The largest value of any range in logarithmic time: maxima of sixteen, of sixteen of those, and so on.
@@ -43,7 +47,8 @@ function pyramidOf(values) {
     let largest = 0;
     for (let at = from; at < to;) {
       let level = 0;
-      while (level + 1 < levels.length && at % 16 ** (level + 1) === 0 && at + 16 ** (level + 1) <= to) level++;
+      while (level + 1 < levels.length && at % 16 ** (level + 1) === 0 && at + 16 ** (level + 1) <= to)
+        level++;
       largest = Math.max(largest, levels[level][at / 16 ** level]);
       at += 16 ** level;
     }

@@ -6,24 +6,51 @@ const TIME = { array: Float64Array, absent: 0 };
 const NUMBER = { array: Int32Array, absent: -1 };
 const ID = { array: Float64Array, absent: 0 };
 const LIST = { array: Array, absent: null };
-const word = (known, fallback) => ({ array: Uint8Array, absent: fallback, codes: new Map(known.map((text, code) => [text, code])) });
+const word = (known, fallback) => ({
+  array: Uint8Array,
+  absent: fallback,
+  codes: new Map(known.map((text, code) => [text, code])),
+});
 const WAKER = word(WAKERS, 0);
 
 // The columns of each group, the one by which its rows are put in order, and how many of the last may be missing:
 // those that were added to the format later.
 const SCHEMA = {
   sites: { columns: { file: NUMBER, line: NUMBER, function: NUMBER } },
-  tasks: { columns: { id: ID, name: NUMBER, function: NUMBER, parent: ID, created_at: NUMBER, created_ns: TIME, ended_ns: TIME,
-    outcome: word(OUTCOMES, 0), error: NUMBER } },
-  steps: { order: "begin_ns", columns: { task: ID, ready_ns: TIME, begin_ns: TIME, end_ns: TIME, waker: WAKER, waker_task: ID } },
-  waits: { order: "begin_ns", columns: { task: ID, begin_ns: TIME, kind: word(WAITS, 0), site: NUMBER, on_task: ID, operation: NUMBER },
-    optional: 1 },
-  callbacks: { order: "begin_ns", columns: { ready_ns: TIME, begin_ns: TIME, end_ns: TIME, name: NUMBER, waker: WAKER, waker_task: ID } },
+  tasks: {
+    columns: {
+      id: ID,
+      name: NUMBER,
+      function: NUMBER,
+      parent: ID,
+      created_at: NUMBER,
+      created_ns: TIME,
+      ended_ns: TIME,
+      outcome: word(OUTCOMES, 0),
+      error: NUMBER,
+    },
+  },
+  steps: {
+    order: "begin_ns",
+    columns: { task: ID, ready_ns: TIME, begin_ns: TIME, end_ns: TIME, waker: WAKER, waker_task: ID },
+  },
+  waits: {
+    order: "begin_ns",
+    columns: { task: ID, begin_ns: TIME, kind: word(WAITS, 0), site: NUMBER, on_task: ID, operation: NUMBER },
+    optional: 1,
+  },
+  callbacks: {
+    order: "begin_ns",
+    columns: { ready_ns: TIME, begin_ns: TIME, end_ns: TIME, name: NUMBER, waker: WAKER, waker_task: ID },
+  },
   turns: { order: "begin_ns", columns: { begin_ns: TIME, end_ns: TIME, ready: NUMBER } },
   polls: { order: "begin_ns", columns: { begin_ns: TIME, end_ns: TIME, events: NUMBER, blocking: NUMBER } },
   timers: { order: "at_ns", columns: { at_ns: TIME, due_ns: TIME, fired: NUMBER, task: ID } },
   io: { order: "at_ns", columns: { at_ns: TIME, fd: NUMBER, readable: NUMBER, writable: NUMBER } },
-  executor: { order: "begin_ns", columns: { task: ID, submitted_ns: TIME, begin_ns: TIME, end_ns: TIME, name: NUMBER } },
+  executor: {
+    order: "begin_ns",
+    columns: { task: ID, submitted_ns: TIME, begin_ns: TIME, end_ns: TIME, name: NUMBER },
+  },
   gc: { order: "begin_ns", columns: { begin_ns: TIME, end_ns: TIME, generation: NUMBER } },
   cancels: { order: "at_ns", columns: { at_ns: TIME, task: ID, by_task: ID } },
   stalls: { order: "begin_ns", columns: { begin_ns: TIME, end_ns: TIME, task: ID, kind: LIST, stack: LIST } },
@@ -39,7 +66,9 @@ export function columnsOf(name, raw, uneven) {
   const given = Object.keys(columns).filter((column) => Array.isArray(group[column]));
   const lengths = given.map((column) => group[column].length);
   const length = lengths.length === 0 ? 0 : Math.min(...lengths);
-  let whole = lengths.every((each) => each === length) && (given.length >= Object.keys(columns).length - optional || raw === undefined);
+  let whole =
+    lengths.every((each) => each === length) &&
+    (given.length >= Object.keys(columns).length - optional || raw === undefined);
   const result = { length };
   for (const [column, kind] of Object.entries(columns)) {
     result[column] = filled(kind, group[column], length);

@@ -14,12 +14,21 @@ export function describeSegment(model, { task, at }) {
   else if (state === READY) facts.push(...readyFacts(model, at));
   else facts.push(...waitFacts(model, task, at));
   facts.push(["When", `from ${duration(begin)} to ${duration(end)} of the recording`]);
-  return { title: `${name}: ${segmentText(model, at)} for ${duration(end - begin)}`, kind: "Part of a lane", begin, end, task, facts };
+  return {
+    title: `${name}: ${segmentText(model, at)} for ${duration(end - begin)}`,
+    kind: "Part of a lane",
+    begin,
+    end,
+    task,
+    facts,
+  };
 }
 
 // What the task does in a segment: "running", "waiting for room in a queue".
 export function segmentText(model, at) {
-  return model.segments.state[at] < FIRST_WAIT ? stateText(model.segments.state[at]) : `waiting for ${model.waitedFor(at)}`;
+  return model.segments.state[at] < FIRST_WAIT
+    ? stateText(model.segments.state[at])
+    : `waiting for ${model.waitedFor(at)}`;
 }
 
 // Who woke the task for this step.
@@ -32,11 +41,24 @@ function wokenFact(model, step) {
 function runFacts(model, at) {
   const { segments, steps } = model;
   const step = segments.step[at];
-  const facts = [["Function", siteText(model.site(model.tasks.function[model.taskAt(steps.task[step])])) || "not recorded"]];
-  facts.push(["Waited in the ready queue", duration(Math.max(steps.begin_ns[step] - steps.ready_ns[step], 0))], wokenFact(model, step));
+  const facts = [
+    [
+      "Function",
+      siteText(model.site(model.tasks.function[model.taskAt(steps.task[step])])) || "not recorded",
+    ],
+  ];
+  facts.push(
+    ["Waited in the ready queue", duration(Math.max(steps.begin_ns[step] - steps.ready_ns[step], 0))],
+    wokenFact(model, step),
+  );
   const next = at + 1;
   const same = next < segments.start[model.taskAt(steps.task[step]) + 1];
-  if (same && segments.state[next] >= FIRST_WAIT) facts.push(["Then it was", segmentText(model, next), { group: "segment", task: model.taskAt(steps.task[step]), at: next }]);
+  if (same && segments.state[next] >= FIRST_WAIT)
+    facts.push([
+      "Then it was",
+      segmentText(model, next),
+      { group: "segment", task: model.taskAt(steps.task[step]), at: next },
+    ]);
   return facts;
 }
 
@@ -44,7 +66,12 @@ function readyFacts(model, at) {
   const { segments } = model;
   const facts = [wokenFact(model, segments.step[at])];
   const busy = longestStepIn(model, segments.begin[at], segments.end[at]);
-  if (busy !== null) facts.push(["Meanwhile ran", `${model.taskName(busy.task)}, for ${duration(busy.ran)}`, { group: "task", task: busy.task }]);
+  if (busy !== null)
+    facts.push([
+      "Meanwhile ran",
+      `${model.taskName(busy.task)}, for ${duration(busy.ran)}`,
+      { group: "task", task: busy.task },
+    ]);
   return facts;
 }
 
@@ -52,7 +79,11 @@ function readyFacts(model, at) {
 function longestStepIn(model, begin, end) {
   const { steps } = model;
   let longest = null;
-  for (let row = firstAbove(steps.end_ns, begin), looked = 0; row < steps.length && steps.begin_ns[row] < end && looked < 5000; row++, looked++) {
+  for (
+    let row = firstAbove(steps.end_ns, begin), looked = 0;
+    row < steps.length && steps.begin_ns[row] < end && looked < 5000;
+    row++, looked++
+  ) {
     const ran = Math.min(steps.end_ns[row], end) - Math.max(steps.begin_ns[row], begin);
     const task = model.taskAt(steps.task[row]);
     if (task !== -1 && (longest === null || ran > longest.ran)) longest = { task, ran };

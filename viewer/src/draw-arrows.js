@@ -60,6 +60,21 @@ function drawArrow(pen, x, fromTop, toTop) {
   const down = to > from ? 1 : -1;
   const tip = to - down * (LANE / 2 - 3);
   pen.line(x + 0.5, from, x + 0.5, tip, colour, 1.5);
-  pen.shape([[x + 0.5, tip + down * 4], [x - 3.5, tip - down * 3], [x + 4.5, tip - down * 3]], colour);
-  pen.shape([[x - 2, from - 2.5], [x + 3, from - 2.5], [x + 3, from + 2.5], [x - 2, from + 2.5]], colour);
+  pen.shape(
+    [
+      [x + 0.5, tip + down * 4],
+      [x - 3.5, tip - down * 3],
+      [x + 4.5, tip - down * 3],
+    ],
+    colour,
+  );
+  pen.shape(
+    [
+      [x - 2, from - 2.5],
+      [x + 3, from - 2.5],
+      [x + 3, from + 2.5],
+      [x - 2, from + 2.5],
+    ],
+    colour,
+  );
 }

@@ -11,14 +11,24 @@ export const LANE = 22; // pixels
 export function drawLane(pen, view, model, task, y) {
   const { segments, tasks } = model;
   const left = Math.max(view.x(Math.max(tasks.created_ns[task], 0)), 0);
-  const right = Math.min(view.x(tasks.ended_ns[task] >= 0 ? tasks.ended_ns[task] : model.duration), pen.width);
+  const right = Math.min(
+    view.x(tasks.ended_ns[task] >= 0 ? tasks.ended_ns[task] : model.duration),
+    pen.width,
+  );
   if (right < 0 || left > pen.width) return;
   pen.bar(left, y + LANE / 2, Math.max(right - left, 1), 1, pen.palette.line);
   pen.flush();
-  eachVisible(view, segments.begin, segments.end, segments.start[task], segments.start[task + 1], (from, to, first, last) => {
-    if (last - first === 1) drawOne(pen, model, first, from, to, y);
-    else drawMany(pen, segments, first, last, from, y);
-  });
+  eachVisible(
+    view,
+    segments.begin,
+    segments.end,
+    segments.start[task],
+    segments.start[task + 1],
+    (from, to, first, last) => {
+      if (last - first === 1) drawOne(pen, model, first, from, to, y);
+      else drawMany(pen, segments, first, last, from, y);
+    },
+  );
   pen.flush();
   drawEnd(pen, view, tasks, task, y);
 }
@@ -32,7 +42,8 @@ function drawOne(pen, model, at, from, to, y) {
   pen.bar(from, top, to - from, height, style);
   const [x0, x1] = [Math.max(from, 0), Math.min(to, pen.width)];
   if (x1 - x0 < 34) return;
-  if (state !== RUNNING) pen.outline(from + 0.5, top + 0.5, to - from - 1, height - 1, pen.palette[look.colour], 1);
+  if (state !== RUNNING)
+    pen.outline(from + 0.5, top + 0.5, to - from - 1, height - 1, pen.palette[look.colour], 1);
   const text = pen.fitting(labels(model, at), x1 - x0 - 20);
   if (text === "") return;
   if (state === RUNNING) pen.text(text, x0 + 5, y + LANE / 2, pen.palette.onSolid);
@@ -49,7 +60,8 @@ function labels(model, at) {
   const took = duration(segments.end[at] - segments.begin[at]);
   const row = segments.wait[at];
   const operation = row === -1 ? "" : model.text(waits.operation[row]);
-  const name = operation === "put" || operation === "get" ? `${stateName(state)} ${operation}` : stateName(state);
+  const name =
+    operation === "put" || operation === "get" ? `${stateName(state)} ${operation}` : stateName(state);
   const site = row === -1 ? null : model.site(waits.site[row]);
   const place = site === null ? "" : ` · ${fileName(site.file)}:${site.line}`;
   return [`${name} ${took}${place}`, `${name} ${took}`, name];
@@ -62,12 +74,26 @@ function drawMany(pen, segments, first, last, column, y) {
   const running = lookOf(RUNNING);
   if (ran > 0 || spent === 0) {
     const alpha = Math.max(Math.ceil((4 * ran) / Math.max(spent, 1)) / 4, 0.5);
-    pen.bar(column, y + Math.round(LANE * running.top), 1, Math.round(LANE * running.height), pen.palette.running, alpha);
+    pen.bar(
+      column,
+      y + Math.round(LANE * running.top),
+      1,
+      Math.round(LANE * running.height),
+      pen.palette.running,
+      alpha,
+    );
     return;
   }
-  const state = segments.state[first] === READY && last - first > 1 ? segments.state[first + 1] : segments.state[first];
+  const state =
+    segments.state[first] === READY && last - first > 1 ? segments.state[first + 1] : segments.state[first];
   const look = lookOf(state);
-  pen.bar(column, y + Math.round(LANE * look.top), 1, Math.round(LANE * look.height), pen.palette[look.colour]);
+  pen.bar(
+    column,
+    y + Math.round(LANE * look.top),
+    1,
+    Math.round(LANE * look.height),
+    pen.palette[look.colour],
+  );
 }
 
 // How the task ended, by shape: a bar, a cross, a slashed box; an arrow when it has not.

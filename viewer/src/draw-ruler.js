@@ -16,19 +16,28 @@ export function drawRuler(pen, view, model) {
   const tick = tickOf(view);
   drawMarks(pen, view, model);
   const taken = drawStalls(pen, view, model.stalls);
-  for (let time = Math.max(Math.ceil(view.begin / tick), 0) * tick; time <= Math.min(view.end(), view.total); time += tick) {
+  for (
+    let time = Math.max(Math.ceil(view.begin / tick), 0) * tick;
+    time <= Math.min(view.end(), view.total);
+    time += tick
+  ) {
     const x = view.x(time);
     const text = moment(time, tick);
     const right = x + 3 + pen.measure(text);
     pen.line(x, RULER - 6, x, RULER, palette.line);
-    if (right < pen.width && !taken.some((place) => place.left < right && x < place.right)) pen.text(text, x + 3, 9, palette.muted);
+    if (right < pen.width && !taken.some((place) => place.left < right && x < place.right))
+      pen.text(text, x + 3, 9, palette.muted);
   }
   pen.line(0, RULER - 0.5, pen.width, RULER - 0.5, palette.grid);
 }
 
 export function drawGrid(pen, view, height) {
   const tick = tickOf(view);
-  for (let time = Math.max(Math.ceil(view.begin / tick), 0) * tick; time <= Math.min(view.end(), view.total); time += tick) {
+  for (
+    let time = Math.max(Math.ceil(view.begin / tick), 0) * tick;
+    time <= Math.min(view.end(), view.total);
+    time += tick
+  ) {
     pen.line(view.x(time), 0, view.x(time), height, pen.palette.grid);
   }
 }
@@ -47,7 +56,15 @@ function drawStalls(pen, view, stalls) {
     if (right - left > wide) {
       taken.push({ left: middle - wide / 2, right: middle + wide / 2 });
       pen.text(text, middle, RULER - 13, pen.palette.alarm, "center");
-    } else pen.shape([[middle - 6, RULER - 12], [middle + 6, RULER - 12], [middle, RULER - 3]], pen.palette.alarm);
+    } else
+      pen.shape(
+        [
+          [middle - 6, RULER - 12],
+          [middle + 6, RULER - 12],
+          [middle, RULER - 3],
+        ],
+        pen.palette.alarm,
+      );
   }
   return taken;
 }
@@ -73,6 +90,14 @@ function drawMarks(pen, view, { marks }) {
     const x = view.x(marks.at_ns[row]);
     if (x < -6 || x > pen.width + 6 || x - last < 2) continue;
     last = x;
-    pen.shape([[x, RULER - 13], [x + 5, RULER - 7], [x, RULER - 1], [x - 5, RULER - 7]], pen.palette.arrow);
+    pen.shape(
+      [
+        [x, RULER - 13],
+        [x + 5, RULER - 7],
+        [x, RULER - 1],
+        [x - 5, RULER - 7],
+      ],
+      pen.palette.arrow,
+    );
   }
 }

@@ -19,17 +19,24 @@ export function stallFindings(model) {
   if (rows.length === 0) return longStep(model);
   const byPlace = new Map();
   for (const row of rows) {
-    const place = stalls.kind[row] === "turn" ? turnText(model, row) : stackOf(model, row, fileName)[0] ?? "";
+    const place =
+      stalls.kind[row] === "turn" ? turnText(model, row) : (stackOf(model, row, fileName)[0] ?? "");
     byPlace.set(place, [...(byPlace.get(place) ?? []), row]);
   }
   const found = [...byPlace].slice(0, 3).map(([place, [row, ...others]]) => {
     const longest = duration(length(stalls, row));
     const by = place === "" ? "" : ` by ${place}`;
-    const text = others.length === 0 ? `The loop was held for ${longest}${by}${inTask(model, stalls.task[row])}.`
-      : `The loop was held ${counted(others.length + 1, "time")}${by}, for ${longest} at most${inTask(model, stalls.task[row])}.`;
+    const text =
+      others.length === 0
+        ? `The loop was held for ${longest}${by}${inTask(model, stalls.task[row])}.`
+        : `The loop was held ${counted(others.length + 1, "time")}${by}, for ${longest} at most${inTask(model, stalls.task[row])}.`;
     return { level: "alarm", text, thing: { group: "stalls", row, task: model.taskAt(stalls.task[row]) } };
   });
-  if (byPlace.size > 3) found.push({ level: "alarm", text: `It was held in ${counted(byPlace.size - 3, "more place")}; see the table of stalls.` });
+  if (byPlace.size > 3)
+    found.push({
+      level: "alarm",
+      text: `It was held in ${counted(byPlace.size - 3, "more place")}; see the table of stalls.`,
+    });
   return found;
 }
 
@@ -54,6 +61,11 @@ function longStep(model) {
   if (worst === -1) return [];
   const task = model.taskAt(model.steps.task[segments.step[worst]]);
   const fn = siteText(model.site(model.tasks.function[task]), fileName);
-  return [{ level: "alarm", text: `The loop was held for ${duration(longest)} by one step of ${fn || "a coroutine"} in task ${model.taskName(task)}.`,
-    thing: { group: "segment", task, at: worst } }];
+  return [
+    {
+      level: "alarm",
+      text: `The loop was held for ${duration(longest)} by one step of ${fn || "a coroutine"} in task ${model.taskName(task)}.`,
+      thing: { group: "segment", task, at: worst },
+    },
+  ];
 }

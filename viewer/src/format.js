@@ -1,6 +1,11 @@
 // How numbers are written for people. Times come in nanoseconds.
 
-const STEPS = [[1e9, "s"], [1e6, "ms"], [1e3, "µs"], [1, "ns"]];
+const STEPS = [
+  [1e9, "s"],
+  [1e6, "ms"],
+  [1e3, "µs"],
+  [1, "ns"],
+];
 
 // A duration with three digits that count, and its unit: "1.25 ms".
 export function duration(ns) {
@@ -24,7 +29,10 @@ function trimmed(text) {
 
 // A moment on the ruler, as exact as the distance between two ticks asks for.
 export function moment(ns, tick) {
-  const [size, unit] = tick >= 1e9 || ns === 0 ? [1e9, "s"] : STEPS.find(([size]) => Math.max(ns, tick * 10) >= size) ?? STEPS[3];
+  const [size, unit] =
+    tick >= 1e9 || ns === 0
+      ? [1e9, "s"]
+      : (STEPS.find(([size]) => Math.max(ns, tick * 10) >= size) ?? STEPS[3]);
   const decimals = Math.max(0, Math.ceil(-Math.log10(tick / size) - 1e-9));
   return `${(ns / size).toFixed(ns === 0 ? 0 : Math.min(decimals, 9))} ${unit}`;
 }

@@ -22,11 +22,16 @@ function segmentNear({ segments }, view, task, x) {
   let best = -1;
   let rank = Infinity;
   let looked = 0;
-  for (let at = firstAbove(segments.end, view.time(x - NEAR), first, last); at < last && looked < 200; at++, looked++) {
+  for (
+    let at = firstAbove(segments.end, view.time(x - NEAR), first, last);
+    at < last && looked < 200;
+    at++, looked++
+  ) {
     if (segments.begin[at] > view.time(x + NEAR)) break;
     const inside = segments.begin[at] <= time && time < segments.end[at];
-    const narrow = (segments.end[at] - segments.begin[at]) / view.span * view.width < 2 * NEAR;
-    const own = inside && !narrow ? 0 : segments.state[at] === RUNNING ? 1 : segments.state[at] === READY ? 2 : 3;
+    const narrow = ((segments.end[at] - segments.begin[at]) / view.span) * view.width < 2 * NEAR;
+    const own =
+      inside && !narrow ? 0 : segments.state[at] === RUNNING ? 1 : segments.state[at] === READY ? 2 : 3;
     if (own < rank) [rank, best] = [own, at];
   }
   return best;
@@ -47,7 +52,8 @@ export function thingOnLoop({ model, loopRows, view }, x, y) {
 function stallNear({ stalls }, view, x) {
   for (const row of visibleStalls(view, stalls)) {
     const [left, right] = [view.x(stalls.begin_ns[row]), view.x(stalls.end_ns[row])];
-    if (x >= Math.min(left, (left + right) / 2 - 6) && x <= Math.max(right, (left + right) / 2 + 6)) return { group: "stalls", row };
+    if (x >= Math.min(left, (left + right) / 2 - 6) && x <= Math.max(right, (left + right) / 2 + 6))
+      return { group: "stalls", row };
   }
   return null;
 }

@@ -8,12 +8,32 @@ const ZOOM = 1.4;
 // Listen to keys; `act` has the deeds. Return nothing.
 export function listenToKeys(act) {
   const deeds = {
-    a: () => act.pan(-PAN), ArrowLeft: () => act.pan(-PAN), d: () => act.pan(PAN), ArrowRight: () => act.pan(PAN),
-    w: () => act.zoom(1 / ZOOM), "+": () => act.zoom(1 / ZOOM), "=": () => act.zoom(1 / ZOOM),
-    s: () => act.zoom(ZOOM), "-": () => act.zoom(ZOOM), _: () => act.zoom(ZOOM),
-    f: act.fit, z: act.zoomToChosen, e: act.arrows, v: act.active, b: act.tables, t: act.theme, l: act.legend, x: act.closeOrOpenAll,
-    ArrowUp: () => act.lane(-1), ArrowDown: () => act.lane(1), ",": () => act.bar(-1), ".": () => act.bar(1),
-    "/": act.search, "?": act.help, Escape: act.escape, Enter: act.details,
+    a: () => act.pan(-PAN),
+    ArrowLeft: () => act.pan(-PAN),
+    d: () => act.pan(PAN),
+    ArrowRight: () => act.pan(PAN),
+    w: () => act.zoom(1 / ZOOM),
+    "+": () => act.zoom(1 / ZOOM),
+    "=": () => act.zoom(1 / ZOOM),
+    s: () => act.zoom(ZOOM),
+    "-": () => act.zoom(ZOOM),
+    _: () => act.zoom(ZOOM),
+    f: act.fit,
+    z: act.zoomToChosen,
+    e: act.arrows,
+    v: act.active,
+    b: act.tables,
+    t: act.theme,
+    l: act.legend,
+    x: act.closeOrOpenAll,
+    ArrowUp: () => act.lane(-1),
+    ArrowDown: () => act.lane(1),
+    ",": () => act.bar(-1),
+    ".": () => act.bar(1),
+    "/": act.search,
+    "?": act.help,
+    Escape: act.escape,
+    Enter: act.details,
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -49,5 +69,13 @@ const HELP = [
 ];
 
 export function fillHelp(table) {
-  table.replaceChildren(element("tbody", {}, ...HELP.map(([keys, text]) => element("tr", {}, element("th", { scope: "row" }, keys), element("td", {}, text)))));
+  table.replaceChildren(
+    element(
+      "tbody",
+      {},
+      ...HELP.map(([keys, text]) =>
+        element("tr", {}, element("th", { scope: "row" }, keys), element("td", {}, text)),
+      ),
+    ),
+  );
 }

@@ -49,16 +49,41 @@ export function laneNames(host, act) {
     const closed = lanes.closed[task] === 1;
     const name = model.taskName(task);
     const fn = model.functionName(task);
-    const twist = element("span", { class: "twist", "aria-hidden": "true", onclick: (event) => { event.stopPropagation(); act.toggle(task); } },
-      children === 0 ? "" : closed ? "▸" : "▾");
-    const item = element("div", {
-      role: "treeitem", tabindex: "0", class: "lane-name", "data-task": task,
-      "aria-level": lanes.depth[task] + 1, "aria-expanded": children === 0 ? null : String(!closed),
-      "aria-label": `${name}, ${fn}, ${outcomeText(model, task)}, lane ${row + 1} of ${lanes.rows.length}`,
-      title: `${name}\n${fn}\n${outcomeText(model, task)}${children === 0 ? "" : `\nmade ${counted(children, "task")}`}`,
-      onclick: () => act.choose({ group: "task", task }), onfocus: () => act.focused(row),
-    }, twist, element("span", { class: "task-name" }, name), element("span", { class: "task-function" }, fn === name ? "" : fn),
-    element("span", { class: `outcome outcome-${model.tasks.outcome[task]}` }, closed ? `+${children}` : OUTCOME_SIGNS[model.tasks.outcome[task]]));
+    const twist = element(
+      "span",
+      {
+        class: "twist",
+        "aria-hidden": "true",
+        onclick: (event) => {
+          event.stopPropagation();
+          act.toggle(task);
+        },
+      },
+      children === 0 ? "" : closed ? "▸" : "▾",
+    );
+    const item = element(
+      "div",
+      {
+        role: "treeitem",
+        tabindex: "0",
+        class: "lane-name",
+        "data-task": task,
+        "aria-level": lanes.depth[task] + 1,
+        "aria-expanded": children === 0 ? null : String(!closed),
+        "aria-label": `${name}, ${fn}, ${outcomeText(model, task)}, lane ${row + 1} of ${lanes.rows.length}`,
+        title: `${name}\n${fn}\n${outcomeText(model, task)}${children === 0 ? "" : `\nmade ${counted(children, "task")}`}`,
+        onclick: () => act.choose({ group: "task", task }),
+        onfocus: () => act.focused(row),
+      },
+      twist,
+      element("span", { class: "task-name" }, name),
+      element("span", { class: "task-function" }, fn === name ? "" : fn),
+      element(
+        "span",
+        { class: `outcome outcome-${model.tasks.outcome[task]}` },
+        closed ? `+${children}` : OUTCOME_SIGNS[model.tasks.outcome[task]],
+      ),
+    );
     item.style.top = `${row * LANE}px`;
     item.style.paddingLeft = `${4 + Math.min(lanes.depth[task], 12) * 10}px`;
     item.addEventListener("keydown", (event) => {
@@ -86,7 +111,10 @@ export function laneNames(host, act) {
       state = next;
       for (const [row, item] of shown) mark(item, state.lanes.rows[row]);
     },
-    forget: () => { shown = new Map(); host.replaceChildren(); },
+    forget: () => {
+      shown = new Map();
+      host.replaceChildren();
+    },
     focus: (row) => shown.get(row)?.focus({ preventScroll: true }),
   };
 }

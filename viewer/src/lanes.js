@@ -11,7 +11,8 @@ export function lanesOf({ tasks, roots, parentOf, childrenOf }) {
 
   let from = -Infinity;
   let to = Infinity;
-  const lived = (task) => tasks.created_ns[task] <= to && (tasks.ended_ns[task] < 0 || tasks.ended_ns[task] >= from);
+  const lived = (task) =>
+    tasks.created_ns[task] <= to && (tasks.ended_ns[task] < 0 || tasks.ended_ns[task] >= from);
 
   function rebuild() {
     const rows = [];

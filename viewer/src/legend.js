@@ -8,9 +8,11 @@ import { FIRST_WAIT, READY, RUNNING, stateName, stateText } from "./words.js";
 export function fillLegend(host, model, palette) {
   const used = new Set([RUNNING, READY]);
   for (let at = 0; at < model.segments.length; at++) used.add(model.segments.state[at]);
-  const items = [...used].sort((a, b) => order(a) - order(b)).map((state) =>
-    element("li", { title: stateText(state) }, swatch(state, palette), legendText(state)));
-  const sign = (text, meaning) => element("li", {}, element("span", { class: "sign", "aria-hidden": "true" }, text), meaning);
+  const items = [...used]
+    .sort((a, b) => order(a) - order(b))
+    .map((state) => element("li", { title: stateText(state) }, swatch(state, palette), legendText(state)));
+  const sign = (text, meaning) =>
+    element("li", {}, element("span", { class: "sign", "aria-hidden": "true" }, text), meaning);
   const outcomes = new Set(model.tasks.outcome);
   if (outcomes.has(2)) items.push(sign("✕", "raised"));
   if (outcomes.has(3)) items.push(sign("⊘", "cancelled"));

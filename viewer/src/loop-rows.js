@@ -9,18 +9,49 @@ const THREADS = 8; // rows of executor jobs at most; more than that share the la
 // Return the rows that a trace has: { name, hint, height, draw(pen, view, y), group, order }.
 export function loopRowsOf(model, busy) {
   const rows = [
-    { name: "Time", hint: "Moments since the recording began. ▼ stall: the loop was held. ◆ a note of the program or a library.",
-      height: RULER, draw: (pen, view) => drawRuler(pen, view, model) },
-    { name: "Loop busy", hint: "The part of the time in which the loop ran callbacks and steps, from 0 to 100 %.",
-      height: 36, draw: (pen, view, y) => drawBusy(pen, view, busy, y, 36), group: "turns" },
-    { name: `Ready queue ≤ ${busy.readyMost}`, hint: "How many callbacks and steps were waiting for their turn, up to the most in this recording.",
-      height: 26, draw: (pen, view, y) => drawReady(pen, view, busy, y, 26), group: "turns" },
+    {
+      name: "Time",
+      hint: "Moments since the recording began. ▼ stall: the loop was held. ◆ a note of the program or a library.",
+      height: RULER,
+      draw: (pen, view) => drawRuler(pen, view, model),
+    },
+    {
+      name: "Loop busy",
+      hint: "The part of the time in which the loop ran callbacks and steps, from 0 to 100 %.",
+      height: 36,
+      draw: (pen, view, y) => drawBusy(pen, view, busy, y, 36),
+      group: "turns",
+    },
+    {
+      name: `Ready queue ≤ ${busy.readyMost}`,
+      hint: "How many callbacks and steps were waiting for their turn, up to the most in this recording.",
+      height: 26,
+      draw: (pen, view, y) => drawReady(pen, view, busy, y, 26),
+      group: "turns",
+    },
   ];
   const bars = (name, hint, group, style) => {
-    if (model[group].length > 0) rows.push({ name, hint, height: 16, group, draw: (pen, view, y) => drawBars(pen, view, model[group], y, 16, style(pen)) });
+    if (model[group].length > 0)
+      rows.push({
+        name,
+        hint,
+        height: 16,
+        group,
+        draw: (pen, view, y) => drawBars(pen, view, model[group], y, 16, style(pen)),
+      });
   };
-  bars("Callbacks", "Callbacks and events of transports that ran in the loop, between the steps of tasks.", "callbacks", () => ["running", "solid"]);
-  bars("Waiting for events", "The loop asked the system what is ready. A wide bar: it had nothing to run and slept.", "polls", () => ["idle", "dots"]);
+  bars(
+    "Callbacks",
+    "Callbacks and events of transports that ran in the loop, between the steps of tasks.",
+    "callbacks",
+    () => ["running", "solid"],
+  );
+  bars(
+    "Waiting for events",
+    "The loop asked the system what is ready. A wide bar: it had nothing to run and slept.",
+    "polls",
+    () => ["idle", "dots"],
+  );
   bars("Garbage collector", "Pauses of Python's garbage collector.", "gc", () => ["purple", "grid"]);
   if (model.executor.length > 0) rows.push(...threadRows(model.executor));
   let top = 0;
@@ -91,8 +122,16 @@ function threadRows(executor) {
   return rows.map(({ jobs }, index) => {
     const begin = Float64Array.from(jobs, (job) => executor.begin_ns[job]);
     const end = Float64Array.from(jobs, (job) => executor.end_ns[job]);
-    return { name: rows.length === 1 ? "Threads" : `Thread ${index + 1}`, hint: "Jobs of run_in_executor and to_thread, beside the loop.",
-      height: 18, group: "executor", order: jobs, begin, end, draw: (pen, view, y) => drawJobs(pen, view, begin, end, y) };
+    return {
+      name: rows.length === 1 ? "Threads" : `Thread ${index + 1}`,
+      hint: "Jobs of run_in_executor and to_thread, beside the loop.",
+      height: 18,
+      group: "executor",
+      order: jobs,
+      begin,
+      end,
+      draw: (pen, view, y) => drawJobs(pen, view, begin, end, y),
+    };
   });
 }
 

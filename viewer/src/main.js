@@ -1,10 +1,10 @@
 // The page: it opens the trace that it holds, and joins what the reader does with what is shown.
 
 import { busyOf } from "./busy.js";
-import { button, byId, element } from "./dom.js";
-import { counted, duration, fileName } from "./format.js";
+import { byId, element } from "./dom.js";
+import { counted, duration } from "./format.js";
 import { describe } from "./describe.js";
-import { eventsIn, modelOf, sizeText } from "./model.js";
+import { eventsIn, modelOf } from "./model.js";
 import { fillHelp, listenToKeys } from "./keys.js";
 import { fillLegend } from "./legend.js";
 import { findingsOf, taskOfSegment } from "./findings.js";
@@ -14,7 +14,7 @@ import { listenToSearch } from "./search.js";
 import { load } from "./load.js";
 import { lookOf } from "./patterns.js";
 import { loopRowsOf } from "./loop-rows.js";
-import { segmentsIn } from "./summaries.js";
+import { showFindings, showHead } from "./head.js";
 import { showDetails } from "./details.js";
 import { showTooltip } from "./tooltip.js";
 import { sortedTable } from "./table-view.js";
@@ -24,8 +24,8 @@ import { themeSwitch } from "./theme.js";
 import { timelineOn } from "./timeline.js";
 import { STATES } from "./words.js";
 import { totalsOf, waitPlaces } from "./totals.js";
+import { windowRowsOf, windowText } from "./window-rows.js";
 
-const WINDOW_ROWS = 500; // of the text table of what is visible
 const SETTLED = 150; // milliseconds without a change before that table is written again
 
 function start() {
@@ -33,10 +33,21 @@ function start() {
   let timer = 0;
   const theme = themeSwitch(() => repaint());
   const timeline = timelineOn({
-    palette: theme.palette, choose, zoomTo: (thing) => { choose(thing); zoomToChosen(); }, details: (task) => { choose({ group: "task", task }); focusDetails(); },
-    hovered: (thing, x, y) => showTooltip(timeline.state.model, thing, x, y), changed,
+    palette: theme.palette,
+    choose,
+    zoomTo: (thing) => {
+      choose(thing);
+      zoomToChosen();
+    },
+    details: (task) => {
+      choose({ group: "task", task });
+      focusDetails();
+    },
+    hovered: (thing, x, y) => showTooltip(timeline.state.model, thing, x, y),
+    changed,
   });
   const { state } = timeline;
+  const windowRows = windowRowsOf(timeline);
 
   function repaint() {
     if (state.model === null) return;
@@ -58,65 +69,41 @@ function start() {
     const busy = busyOf(model);
     close();
     timeline.open(model, lanesOf(model), busy, loopRowsOf(model, busy));
-    head(model, name);
+    showHead(model, name);
     const totals = totalsOf(model);
     const places = waitPlaces(model);
-    showFindings(findingsOf(model, totals, places, busy));
+    showFindings(findingsOf(model, totals, places, busy), (thing) => {
+      choose(thing);
+      zoomToChosen();
+    });
     fillLegend(byId("legend"), model, theme.palette());
     if (eventsIn(model) === 0) {
-      byId("problems").append(element("p", {}, "The trace holds no events: nothing ran while it was recorded."));
+      byId("problems").append(
+        element("p", {}, "The trace holds no events: nothing ran while it was recorded."),
+      );
       byId("problems").hidden = false;
     }
     tabs = tabList(byId("tabs"), tabsOf(model, totals, places, windowRows), showTable);
     search.look();
   }
 
-  function head(model, name) {
-    const { argv, python, maypole, platform } = model.program;
-    const command = Array.isArray(argv) && argv.length > 0 ? commandText(argv.map(String)) : name ?? "a program";
-    document.title = `${command} · maypole timeline`;
-    byId("program").textContent = command;
-    byId("program").title = Array.isArray(argv) ? argv.join(" ") : "";
-    const facts = [duration(model.duration), sizeText(model)];
-    if (python) facts.push(`Python ${python}`);
-    if (maypole) facts.push(`maypole ${maypole}`);
-    byId("facts").textContent = facts.join(" · ");
-    byId("facts").title = String(platform ?? "");
-  }
-
-  function showFindings(findings) {
-    const signs = { alarm: "▼", warning: "!", note: "i" };
-    byId("findings").replaceChildren(...findings.map(({ text, level, thing }) => element("li", { class: level },
-      element("span", { class: "sign", "aria-hidden": "true" }, signs[level]),
-      thing === undefined ? text : button(text, () => { choose(thing); zoomToChosen(); }, { class: "link", title: "Show it in the timeline" }))));
-  }
-
   function showTable(tab) {
     const { thing, ...table } = tab.table();
-    const whole = (found) => (found.group === "segment" && found.task === undefined ? { ...found, task: taskOfSegment(state.model, found.at) } : found);
+    const whole = (found) =>
+      found.group === "segment" && found.task === undefined
+        ? { ...found, task: taskOfSegment(state.model, found.at) }
+        : found;
     byId("table-panel").setAttribute("aria-labelledby", `tab-${tab.id}`);
-    byId("table-panel").replaceChildren(sortedTable({ ...table, chosen: (item) => {
-      choose(whole(thing(item)));
-      const about = describe(state.model, state.chosen);
-      state.view.reveal(about.begin, about.end);
-    } }).node);
-  }
-
-  const windowRows = {
-    current: null,
-    items() { return this.current.items; },
-    caption() {
-      const [first, last] = timeline.visibleRows();
-      this.current = segmentsIn(state.model, state.lanes.rows.subarray(first, last), state.view.begin, state.view.end(), WINDOW_ROWS);
-      const { items, all } = this.current;
-      const part = items.length < all ? ` The first ${items.length} of ${all} parts; zoom in for the others.` : "";
-      return `What the timeline shows now, as text: lanes ${first + 1} to ${last} of ${state.lanes.rows.length}, ${windowText()}.${part}`;
-    },
-  };
-
-  function windowText() {
-    const { view } = state;
-    return `${duration(Math.max(view.begin, 0))} to ${duration(Math.min(view.end(), view.total))}`;
+    byId("table-panel").replaceChildren(
+      sortedTable({
+        ...table,
+        chosen: (item) => {
+          choose(whole(thing(item)));
+          const about = describe(state.model, state.chosen);
+          state.view.reveal(about.begin, about.end);
+        },
+      }).node,
+    );
   }
 
   // After a change of the view: once it rests, say where it is, and write the text table again.
@@ -125,7 +112,8 @@ function start() {
     timer = setTimeout(() => {
       if (state.model === null) return;
       const left = timeline.statistics.arrowsLeft;
-      byId("status").textContent = `Shown: ${windowText()} of ${duration(state.model.duration)}, ${counted(state.lanes.rows.length, "lane")}.` +
+      byId("status").textContent =
+        `Shown: ${windowText(state.view)} of ${duration(state.model.duration)}, ${counted(state.lanes.rows.length, "lane")}.` +
         (left ? " Some arrows are left out: zoom in to see all." : "");
       if (tabs?.chosen().live === true) showTable(tabs.chosen());
     }, SETTLED);
@@ -196,22 +184,54 @@ function start() {
 
   const search = listenToSearch({
     model: () => state.model,
-    found: (tasks) => { state.found = tasks; timeline.markNames(); },
+    found: (tasks) => {
+      state.found = tasks;
+      timeline.markNames();
+    },
     go: (task) => choose({ group: "task", task }),
   });
   const help = () => (byId("help").open ? byId("help").close() : byId("help").showModal());
-  const ifOpen = (deed) => (...values) => { if (state.model !== null) deed(...values); };
+  const ifOpen =
+    (deed) =>
+    (...values) => {
+      if (state.model !== null) deed(...values);
+    };
   const deeds = {
-    pan: ifOpen((part) => state.view.pan(part * state.view.width)), zoom: ifOpen((factor) => state.view.zoom(factor)), fit: ifOpen(() => state.view.fit()),
-    zoomToChosen: ifOpen(zoomToChosen), arrows: ifOpen(toggleArrows), active: ifOpen(toggleActive), tables: toggleTables, theme: theme.next, closeOrOpenAll: ifOpen(closeOrOpenAll),
-    legend: () => { byId("legend-box").open = !byId("legend-box").open; }, lane: ifOpen(nextLane), bar: ifOpen(nextBar), help,
-    search: () => byId("search").focus(), escape: () => (byId("help").open ? byId("help").close() : close()),
-    details: ifOpen(() => { if (state.chosen === null) choose({ group: "task", task: state.lanes.rows[state.row] }); focusDetails(); }),
+    pan: ifOpen((part) => state.view.pan(part * state.view.width)),
+    zoom: ifOpen((factor) => state.view.zoom(factor)),
+    fit: ifOpen(() => state.view.fit()),
+    zoomToChosen: ifOpen(zoomToChosen),
+    arrows: ifOpen(toggleArrows),
+    active: ifOpen(toggleActive),
+    tables: toggleTables,
+    theme: theme.next,
+    closeOrOpenAll: ifOpen(closeOrOpenAll),
+    legend: () => {
+      byId("legend-box").open = !byId("legend-box").open;
+    },
+    lane: ifOpen(nextLane),
+    bar: ifOpen(nextBar),
+    help,
+    search: () => byId("search").focus(),
+    escape: () => (byId("help").open ? byId("help").close() : close()),
+    details: ifOpen(() => {
+      if (state.chosen === null) choose({ group: "task", task: state.lanes.rows[state.row] });
+      focusDetails();
+    }),
   };
   listenToKeys(deeds);
   fillHelp(byId("help-keys"));
-  const onClick = { "zoom-in": () => deeds.zoom(1 / 1.5), "zoom-out": () => deeds.zoom(1.5), fit: deeds.fit, arrows: deeds.arrows, "show-help": help,
-    branches: deeds.closeOrOpenAll, active: deeds.active, "show-tables": deeds.tables, "close-help": help };
+  const onClick = {
+    "zoom-in": () => deeds.zoom(1 / 1.5),
+    "zoom-out": () => deeds.zoom(1.5),
+    fit: deeds.fit,
+    arrows: deeds.arrows,
+    "show-help": help,
+    branches: deeds.closeOrOpenAll,
+    active: deeds.active,
+    "show-tables": deeds.tables,
+    "close-help": help,
+  };
   for (const [id, deed] of Object.entries(onClick)) byId(id).addEventListener("click", deed);
   listenToFiles(open, (problem) => {
     byId("problems").replaceChildren(element("p", {}, problem));
@@ -220,13 +240,12 @@ function start() {
   theme.apply();
   open(byId("maypole-trace")?.textContent ?? "");
   // For those who look behind the page, and for its tests.
-  globalThis.maypoleTimeline = { state, statistics: timeline.statistics, open, looks: () => STATES.map(lookOf) };
-}
-
-// The command as it was meant: a program without its folder, a module by its name.
-function commandText([program, ...rest]) {
-  const module = /([^/]+)\/__main__\.py$/.exec(program);
-  return [module === null ? fileName(program) : `-m ${module[1]}`, ...rest].join(" ");
+  globalThis.maypoleTimeline = {
+    state,
+    statistics: timeline.statistics,
+    open,
+    looks: () => STATES.map(lookOf),
+  };
 }
 
 document.addEventListener("DOMContentLoaded", start);

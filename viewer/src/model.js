@@ -57,8 +57,10 @@ function lengthOf(document) {
 function namesOf(model) {
   const { strings, sites, tasks } = model;
   const text = (index) => (typeof strings[index] === "string" ? strings[index] : "");
-  const site = (index) => (index < 0 || index >= sites.length ? null
-    : { file: text(sites.file[index]), line: sites.line[index], function: text(sites.function[index]) });
+  const site = (index) =>
+    index < 0 || index >= sites.length
+      ? null
+      : { file: text(sites.file[index]), line: sites.line[index], function: text(sites.function[index]) };
   const functionName = (task) => site(tasks.function[task])?.function ?? "";
   const taskName = (task) => text(tasks.name[task]) || `task ${tasks.id[task]}`;
   // What a segment waits for, in words; "" for one that does not wait.
@@ -114,8 +116,20 @@ function withinPackages(path) {
 }
 
 export function eventsIn(model) {
-  return ["steps", "waits", "callbacks", "turns", "polls", "timers", "io", "executor", "gc", "cancels", "stalls", "marks"]
-    .reduce((sum, group) => sum + model[group].length, 0);
+  return [
+    "steps",
+    "waits",
+    "callbacks",
+    "turns",
+    "polls",
+    "timers",
+    "io",
+    "executor",
+    "gc",
+    "cancels",
+    "stalls",
+    "marks",
+  ].reduce((sum, group) => sum + model[group].length, 0);
 }
 
 export function sizeText(model) {

@@ -6,24 +6,66 @@ const TILE = 8;
 
 // Strokes of one tile, in its own coordinates; they meet at its edges.
 const MARKS = {
-  slash: [[-2, 2, 2, -2], [0, 8, 8, 0], [6, 10, 10, 6]],
-  backslash: [[-2, 6, 2, 10], [0, 0, 8, 8], [6, -2, 10, 2]],
-  cross: [[0, 0, 8, 8], [8, 0, 0, 8]],
-  horizontal: [[0, 2, 8, 2], [0, 6, 8, 6]],
-  vertical: [[2, 0, 2, 8], [6, 0, 6, 8]],
+  slash: [
+    [-2, 2, 2, -2],
+    [0, 8, 8, 0],
+    [6, 10, 10, 6],
+  ],
+  backslash: [
+    [-2, 6, 2, 10],
+    [0, 0, 8, 8],
+    [6, -2, 10, 2],
+  ],
+  cross: [
+    [0, 0, 8, 8],
+    [8, 0, 0, 8],
+  ],
+  horizontal: [
+    [0, 2, 8, 2],
+    [0, 6, 8, 6],
+  ],
+  vertical: [
+    [2, 0, 2, 8],
+    [6, 0, 6, 8],
+  ],
   sparse: [[4, 0, 4, 8]],
-  grid: [[0, 4, 8, 4], [4, 0, 4, 8]],
-  chevron: [[1, 0, 5, 4], [5, 4, 1, 8]],
-  double: [[1, 0, 4, 4], [4, 4, 1, 8], [5, 0, 8, 4], [8, 4, 5, 8]],
+  grid: [
+    [0, 4, 8, 4],
+    [4, 0, 4, 8],
+  ],
+  chevron: [
+    [1, 0, 5, 4],
+    [5, 4, 1, 8],
+  ],
+  double: [
+    [1, 0, 4, 4],
+    [4, 4, 1, 8],
+    [5, 0, 8, 4],
+    [8, 4, 5, 8],
+  ],
   dashes: [[0, 4, 4, 4]],
 };
-const DOTS = { dots: [[2, 2], [6, 6]], circles: [[4, 4]] };
+const DOTS = {
+  dots: [
+    [2, 2],
+    [6, 6],
+  ],
+  circles: [[4, 4]],
+};
 
 const BY_WAIT = {
-  unknown: ["grey", "dashes"], sleep: ["grey", "dots"], turn: ["grey", "sparse"], future: ["grey", "cross"],
-  io: ["green", "horizontal"], executor: ["green", "vertical"],
-  lock: ["purple", "cross"], semaphore: ["purple", "vertical"], event: ["purple", "circles"],
-  queue: ["yellow", "backslash"], task: ["sky", "chevron"], gather: ["sky", "double"],
+  unknown: ["grey", "dashes"],
+  sleep: ["grey", "dots"],
+  turn: ["grey", "sparse"],
+  future: ["grey", "cross"],
+  io: ["green", "horizontal"],
+  executor: ["green", "vertical"],
+  lock: ["purple", "cross"],
+  semaphore: ["purple", "vertical"],
+  event: ["purple", "circles"],
+  queue: ["yellow", "backslash"],
+  task: ["sky", "chevron"],
+  gather: ["sky", "double"],
 };
 
 // Top and height of a bar on a lane, in parts of the lane's height.

@@ -35,7 +35,13 @@ export function penFor(canvas) {
     const left = Math.max(x, -2);
     const right = Math.min(x + width, pen.width + 2);
     if (right <= left) return;
-    if (pending !== null && pending.style === style && pending.alpha === alpha && pending.y === y && left <= pending.right + 0.01) {
+    if (
+      pending !== null &&
+      pending.style === style &&
+      pending.alpha === alpha &&
+      pending.y === y &&
+      left <= pending.right + 0.01
+    ) {
       pending.right = Math.max(pending.right, right);
       return;
     }

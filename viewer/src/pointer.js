@@ -8,15 +8,19 @@ export function listenToPointer(canvas, act) {
   let moved = 0;
   let pinch = 0;
 
-  canvas.addEventListener("wheel", (event) => {
-    const view = act.view();
-    if (view === null) return;
-    event.preventDefault();
-    const unit = event.deltaMode === 1 ? 18 : event.deltaMode === 2 ? 300 : 1;
-    const [dx, dy] = [event.deltaX * unit, event.deltaY * unit];
-    if (event.shiftKey || Math.abs(dx) > Math.abs(dy)) view.pan(dx === 0 ? dy : dx);
-    else view.zoom(Math.exp(Math.max(Math.min(dy, 240), -240) * 0.0025), event.offsetX);
-  }, { passive: false });
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      const view = act.view();
+      if (view === null) return;
+      event.preventDefault();
+      const unit = event.deltaMode === 1 ? 18 : event.deltaMode === 2 ? 300 : 1;
+      const [dx, dy] = [event.deltaX * unit, event.deltaY * unit];
+      if (event.shiftKey || Math.abs(dx) > Math.abs(dy)) view.pan(dx === 0 ? dy : dx);
+      else view.zoom(Math.exp(Math.max(Math.min(dy, 240), -240) * 0.0025), event.offsetX);
+    },
+    { passive: false },
+  );
 
   canvas.addEventListener("pointerdown", (event) => {
     if (event.pointerType === "mouse" && event.button !== 0) return;
@@ -54,7 +58,8 @@ export function listenToPointer(canvas, act) {
   const up = (event) => {
     if (!down.delete(event.pointerId)) return;
     pinch = distance(down);
-    if (event.type === "pointerup" && down.size === 0 && moved < CLICK) act.click(event.offsetX, event.offsetY);
+    if (event.type === "pointerup" && down.size === 0 && moved < CLICK)
+      act.click(event.offsetX, event.offsetY);
   };
   canvas.addEventListener("pointerup", up);
   canvas.addEventListener("pointercancel", up);

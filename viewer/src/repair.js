@@ -7,7 +7,15 @@ export function repaired(text) {
   const open = [];
   let safe = null;
   let inString = false;
-  const keep = (end) => { safe = { end, closers: open.map((character) => CLOSER[character]).reverse().join("") }; };
+  const keep = (end) => {
+    safe = {
+      end,
+      closers: open
+        .map((character) => CLOSER[character])
+        .reverse()
+        .join(""),
+    };
+  };
   for (let at = 0; at < text.length; at++) {
     const character = text[at];
     if (inString) {

@@ -17,10 +17,15 @@ export function listenToSearch(act) {
     at = -1;
     if (model !== null && wanted !== "") {
       for (let task = 0; task < model.tasks.length; task++) {
-        if (model.taskName(task).toLowerCase().includes(wanted) || model.functionName(task).toLowerCase().includes(wanted)) matches.push(task);
+        if (
+          model.taskName(task).toLowerCase().includes(wanted) ||
+          model.functionName(task).toLowerCase().includes(wanted)
+        )
+          matches.push(task);
       }
     }
-    answer.textContent = wanted === "" ? "" : matches.length === 0 ? "no task" : counted(matches.length, "task");
+    answer.textContent =
+      wanted === "" ? "" : matches.length === 0 ? "no task" : counted(matches.length, "task");
     act.found(new Set(matches));
   }
 

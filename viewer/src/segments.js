@@ -9,13 +9,26 @@ import { FIRST_WAIT, READY, RUNNING, WAITS } from "./words.js";
 export function segmentsOf({ steps, waits, tasks, taskAt, stepsOf, duration }) {
   const room = steps.length * 3 + waits.length + tasks.length;
   const all = {
-    start: new Uint32Array(tasks.length + 1), begin: new Float64Array(room), end: new Float64Array(room),
-    state: new Uint8Array(room), step: new Int32Array(room), wait: new Int32Array(room), ran: new Float64Array(room + 1), length: 0,
+    start: new Uint32Array(tasks.length + 1),
+    begin: new Float64Array(room),
+    end: new Float64Array(room),
+    state: new Uint8Array(room),
+    step: new Int32Array(room),
+    wait: new Int32Array(room),
+    ran: new Float64Array(room + 1),
+    length: 0,
   };
   const waitsOf = groupedRows(waits.task, taskAt, tasks.length);
   for (let task = 0; task < tasks.length; task++) {
     all.start[task] = all.length;
-    addTask(all, { steps, waits, rows: stepsOf.of(task), waitRows: waitsOf.of(task), end: endOf(tasks, task, duration), ended: tasks.ended_ns[task] >= 0 });
+    addTask(all, {
+      steps,
+      waits,
+      rows: stepsOf.of(task),
+      waitRows: waitsOf.of(task),
+      end: endOf(tasks, task, duration),
+      ended: tasks.ended_ns[task] >= 0,
+    });
   }
   all.start[tasks.length] = all.length;
   for (let at = 0; at < all.length; at++) {
@@ -46,7 +59,13 @@ function addTask(all, { steps, waits, rows, waitRows, end, ended }) {
     let row = -1;
     while (wait < waitRows.length && waits.begin_ns[waitRows[wait]] < until) row = waitRows[wait++];
     if (row === -1 && from === null) return;
-    add(from ?? waits.begin_ns[row], until, FIRST_WAIT + (row === -1 ? WAITS.indexOf("unknown") : waits.kind[row]), step, row);
+    add(
+      from ?? waits.begin_ns[row],
+      until,
+      FIRST_WAIT + (row === -1 ? WAITS.indexOf("unknown") : waits.kind[row]),
+      step,
+      row,
+    );
   };
   let last = -1;
   for (const row of rows) {

@@ -8,8 +8,13 @@ const MOST_ROWS = 1000; // rows of the tables that keep only the longest
 
 export function taskRows({ tasks, duration }, totals) {
   return Array.from({ length: tasks.length }, (_, task) => ({
-    task, running: totals.running[task], longest: totals.longest[task], ready: totals.ready[task], waiting: totals.waiting[task],
-    steps: totals.steps[task], lived: endOf(tasks, task, duration) - Math.max(tasks.created_ns[task], 0),
+    task,
+    running: totals.running[task],
+    longest: totals.longest[task],
+    ready: totals.ready[task],
+    waiting: totals.waiting[task],
+    steps: totals.steps[task],
+    lived: endOf(tasks, task, duration) - Math.max(tasks.created_ns[task], 0),
   }));
 }
 
@@ -18,7 +23,11 @@ export function functionRows(model, totals) {
   for (const row of taskRows(model, totals)) {
     const site = model.tasks.function[row.task];
     let entry = bySite.get(site);
-    if (entry === undefined) bySite.set(site, (entry = { site, task: row.task, tasks: 0, running: 0, longest: 0, ready: 0, waiting: 0, steps: 0 }));
+    if (entry === undefined)
+      bySite.set(
+        site,
+        (entry = { site, task: row.task, tasks: 0, running: 0, longest: 0, ready: 0, waiting: 0, steps: 0 }),
+      );
     entry.tasks++;
     for (const sum of ["running", "ready", "waiting", "steps"]) entry[sum] += row[sum];
     if (row.longest > entry.longest) [entry.longest, entry.task] = [row.longest, row.task];
@@ -55,9 +64,16 @@ function longest({ segments, tasks }, wanted) {
 // The longest turns, each with the three that took the most of it.
 export function turnRows(model) {
   const { turns } = model;
-  const rows = Array.from({ length: turns.length }, (_, row) => ({ row, begin: turns.begin_ns[row], took: turns.end_ns[row] - turns.begin_ns[row], ready: Math.max(turns.ready[row], 0) }));
+  const rows = Array.from({ length: turns.length }, (_, row) => ({
+    row,
+    begin: turns.begin_ns[row],
+    took: turns.end_ns[row] - turns.begin_ns[row],
+    ready: Math.max(turns.ready[row], 0),
+  }));
   rows.sort((a, b) => b.took - a.took);
-  return rows.slice(0, 100).map((row) => ({ ...row, shares: sharesOf(model, row.begin, row.begin + row.took) }));
+  return rows
+    .slice(0, 100)
+    .map((row) => ({ ...row, shares: sharesOf(model, row.begin, row.begin + row.took) }));
 }
 
 // Who ran between two moments: [{ name, ran }], the three that took the most.
@@ -67,7 +83,10 @@ export function sharesOf(model, begin, end) {
     const first = firstAbove(group.end_ns, begin);
     for (let row = first; row < group.length && group.begin_ns[row] < end; row++) {
       const name = nameOf(row);
-      byName.set(name, (byName.get(name) ?? 0) + Math.min(group.end_ns[row], end) - Math.max(group.begin_ns[row], begin));
+      byName.set(
+        name,
+        (byName.get(name) ?? 0) + Math.min(group.end_ns[row], end) - Math.max(group.begin_ns[row], begin),
+      );
     }
   };
   add(model.steps, (row) => {
@@ -75,7 +94,10 @@ export function sharesOf(model, begin, end) {
     return task === -1 ? "a task" : model.functionName(task) || model.taskName(task);
   });
   add(model.callbacks, (row) => model.text(model.callbacks.name[row]) || "a callback");
-  return [...byName].map(([name, ran]) => ({ name, ran })).sort((a, b) => b.ran - a.ran).slice(0, 3);
+  return [...byName]
+    .map(([name, ran]) => ({ name, ran }))
+    .sort((a, b) => b.ran - a.ran)
+    .slice(0, 3);
 }
 
 // The segments of some lanes within a window, in order of time, and how many there are in all.
@@ -84,9 +106,20 @@ export function segmentsIn({ segments }, tasks, begin, end, most) {
   let all = 0;
   for (const task of tasks) {
     const last = segments.start[task + 1];
-    for (let at = firstAtLeast(segments.end, begin, segments.start[task], last); at < last && segments.begin[at] < end; at++) {
+    for (
+      let at = firstAtLeast(segments.end, begin, segments.start[task], last);
+      at < last && segments.begin[at] < end;
+      at++
+    ) {
       all++;
-      if (items.length < most) items.push({ at, task, begin: segments.begin[at], took: segments.end[at] - segments.begin[at], wait: segments.wait[at] });
+      if (items.length < most)
+        items.push({
+          at,
+          task,
+          begin: segments.begin[at],
+          took: segments.end[at] - segments.begin[at],
+          wait: segments.wait[at],
+        });
     }
   }
   return { items: items.sort((a, b) => a.begin - b.begin), all };

@@ -5,7 +5,19 @@ import { element } from "./dom.js";
 // Fill `list` with tabs; `open` is called with the one that is chosen. Return { choose(id), chosen() }.
 export function tabList(list, tabs, open) {
   let current = tabs[0].id;
-  const buttons = tabs.map((tab) => element("button", { type: "button", role: "tab", id: `tab-${tab.id}`, "aria-controls": "table-panel", onclick: () => choose(tab.id) }, tab.name));
+  const buttons = tabs.map((tab) =>
+    element(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        id: `tab-${tab.id}`,
+        "aria-controls": "table-panel",
+        onclick: () => choose(tab.id),
+      },
+      tab.name,
+    ),
+  );
 
   function choose(id) {
     current = id;

@@ -15,15 +15,38 @@ import { viewOf } from "./view.js";
 export function timelineOn(act) {
   const scroller = byId("lanes");
   const body = byId("lanes-body");
-  const pens = { overview: penFor(byId("overview")), loop: penFor(byId("loop")), lanes: penFor(byId("lane-canvas")) };
-  const state = { model: null, lanes: null, view: null, busy: null, loopRows: null, chosen: null, hover: null, found: new Set(), allArrows: false, onlyActive: false, row: 0 };
+  const pens = {
+    overview: penFor(byId("overview")),
+    loop: penFor(byId("loop")),
+    lanes: penFor(byId("lane-canvas")),
+  };
+  const state = {
+    model: null,
+    lanes: null,
+    view: null,
+    busy: null,
+    loopRows: null,
+    chosen: null,
+    hover: null,
+    found: new Set(),
+    allArrows: false,
+    onlyActive: false,
+    row: 0,
+  };
   const statistics = { frames: 0, drawn: 0, lanes: 0, arrows: 0, arrowsLeft: false };
   let asked = false;
 
   const names = laneNames(byId("tree"), {
-    choose: act.choose, details: act.details,
-    toggle: (task) => { state.lanes.toggle(task); lanesChanged(); },
-    focused: (row) => { state.row = row; revealRow(row); },
+    choose: act.choose,
+    details: act.details,
+    toggle: (task) => {
+      state.lanes.toggle(task);
+      lanesChanged();
+    },
+    focused: (row) => {
+      state.row = row;
+      revealRow(row);
+    },
   });
 
   function invalidate() {
@@ -36,20 +59,39 @@ export function timelineOn(act) {
   }
 
   function open(model, lanes, busy, loopRows) {
-    Object.assign(state, { model, lanes, busy, loopRows, chosen: null, hover: null, found: new Set(), row: 0 });
-    state.view = viewOf(model.duration, () => { invalidate(); act.changed(); });
-    byId("loop-names").replaceChildren(...loopRows.rows.map((row) => {
-      const item = element("div", { class: "loop-name", title: row.hint }, row.name);
-      item.style.height = `${row.height}px`;
-      return item;
-    }));
+    Object.assign(state, {
+      model,
+      lanes,
+      busy,
+      loopRows,
+      chosen: null,
+      hover: null,
+      found: new Set(),
+      row: 0,
+    });
+    state.view = viewOf(model.duration, () => {
+      invalidate();
+      act.changed();
+    });
+    byId("loop-names").replaceChildren(
+      ...loopRows.rows.map((row) => {
+        const item = element("div", { class: "loop-name", title: row.hint }, row.name);
+        item.style.height = `${row.height}px`;
+        return item;
+      }),
+    );
     scroller.scrollTop = 0;
     namesChanged();
     lanesChanged();
   }
 
   function namesChanged() {
-    names.open({ model: state.model, lanes: state.lanes, found: state.found, chosen: state.chosen?.task ?? -1 });
+    names.open({
+      model: state.model,
+      lanes: state.lanes,
+      found: state.found,
+      chosen: state.chosen?.task ?? -1,
+    });
   }
 
   function lanesChanged() {
@@ -130,7 +172,8 @@ export function timelineOn(act) {
   function revealRow(row) {
     const [top, bottom] = [row * LANE, (row + 1) * LANE];
     if (top < scroller.scrollTop) scroller.scrollTop = top - LANE;
-    else if (bottom > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = bottom - scroller.clientHeight + LANE;
+    else if (bottom > scroller.scrollTop + scroller.clientHeight)
+      scroller.scrollTop = bottom - scroller.clientHeight + LANE;
     invalidate();
   }
 
@@ -157,7 +200,10 @@ export function timelineOn(act) {
 
   const onLane = (x, y) => (state.model === null ? null : thingOnLane(state, x, y + scroller.scrollTop));
   const onLoop = (x, y) => (state.model === null ? null : thingOnLoop(state, x, y));
-  for (const [canvas, find] of [[byId("lane-canvas"), onLane], [byId("loop"), onLoop]]) {
+  for (const [canvas, find] of [
+    [byId("lane-canvas"), onLane],
+    [byId("loop"), onLoop],
+  ]) {
     const hover = (thing, x, y) => {
       act.hovered(thing, x, y);
       if (JSON.stringify(thing) === JSON.stringify(state.hover)) return;
@@ -166,20 +212,42 @@ export function timelineOn(act) {
     };
     listenToPointer(canvas, {
       view: () => state.view,
-      scroll: (pixels) => { scroller.scrollTop += pixels; },
+      scroll: (pixels) => {
+        scroller.scrollTop += pixels;
+      },
       hover: (x, y, event) => hover(find(x, y), event.clientX, event.clientY),
       leave: () => hover(null, 0, 0),
-      click: (x, y) => { const thing = find(x, y); if (thing !== null) act.choose(thing); },
-      open: (x, y) => { const thing = find(x, y); if (thing !== null) act.zoomTo(thing); },
+      click: (x, y) => {
+        const thing = find(x, y);
+        if (thing !== null) act.choose(thing);
+      },
+      open: (x, y) => {
+        const thing = find(x, y);
+        if (thing !== null) act.zoomTo(thing);
+      },
     });
   }
   moveByOverview(byId("overview"), () => state.view);
-  scroller.addEventListener("scroll", () => { invalidate(); act.changed(); });
+  scroller.addEventListener("scroll", () => {
+    invalidate();
+    act.changed();
+  });
   new ResizeObserver(invalidate).observe(scroller);
 
-  return { state, statistics, open, invalidate, choose, revealTask, lanesChanged, markNames, visibleRows, focusRow: (row) => {
-    revealRow(row);
-    if (state.model !== null) draw();
-    names.focus(row);
-  } };
+  return {
+    state,
+    statistics,
+    open,
+    invalidate,
+    choose,
+    revealTask,
+    lanesChanged,
+    markNames,
+    visibleRows,
+    focusRow: (row) => {
+      revealRow(row);
+      if (state.model !== null) draw();
+      names.focus(row);
+    },
+  };
 }

@@ -11,7 +11,10 @@ export function showTooltip(model, thing, x, y) {
   }
   const about = describe(model, thing);
   const facts = about.facts.filter(([label]) => label !== "Task" && label !== "When").slice(0, 4);
-  tip.replaceChildren(element("strong", {}, about.title), ...facts.map(([label, text]) => element("div", {}, `${label}: ${text}`)));
+  tip.replaceChildren(
+    element("strong", {}, about.title),
+    ...facts.map(([label, text]) => element("div", {}, `${label}: ${text}`)),
+  );
   tip.hidden = false;
   const left = Math.max(Math.min(x + 14, window.innerWidth - tip.offsetWidth - 8), 8);
   const below = y + 18;

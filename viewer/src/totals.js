@@ -5,7 +5,13 @@ import { FIRST_WAIT, READY, RUNNING } from "./words.js";
 // Return columns with one row per task: ready, running, waiting, steps, longest (step), all times in nanoseconds.
 export function totalsOf({ segments, tasks, stepsOf }) {
   const column = () => new Float64Array(tasks.length);
-  const totals = { ready: column(), running: column(), waiting: column(), longest: column(), steps: column() };
+  const totals = {
+    ready: column(),
+    running: column(),
+    waiting: column(),
+    longest: column(),
+    steps: column(),
+  };
   for (let task = 0; task < tasks.length; task++) {
     totals.steps[task] = stepsOf.of(task).length;
     for (let at = segments.start[task]; at < segments.start[task + 1]; at++) {
@@ -43,7 +49,11 @@ export function waitPlaces({ segments, waits, tasks }) {
       const site = row === -1 ? -1 : waits.site[row];
       const key = kind * 2 ** 32 + site;
       let place = places.get(key);
-      if (place === undefined) places.set(key, (place = { kind, site, total: 0, times: 0, longest: 0, worst: at, tasks: 0, last: -1 }));
+      if (place === undefined)
+        places.set(
+          key,
+          (place = { kind, site, total: 0, times: 0, longest: 0, worst: at, tasks: 0, last: -1 }),
+        );
       const took = segments.end[at] - segments.begin[at];
       place.total += took;
       place.times++;

@@ -1,7 +1,18 @@
 // The words of the trace format that the page knows, in the order of their codes here.
 
 export const WAITS = [
-  "unknown", "sleep", "io", "lock", "queue", "event", "semaphore", "task", "gather", "future", "executor", "turn",
+  "unknown",
+  "sleep",
+  "io",
+  "lock",
+  "queue",
+  "event",
+  "semaphore",
+  "task",
+  "gather",
+  "future",
+  "executor",
+  "turn",
 ];
 
 export const WAKERS = ["unknown", "start", "task", "timer", "io", "thread", "callback"];
@@ -15,8 +26,17 @@ export const FIRST_WAIT = 2;
 export const STATES = [READY, RUNNING, ...WAITS.map((_, code) => FIRST_WAIT + code)];
 
 const WAIT_TEXTS = {
-  unknown: "something", sleep: "a timer", io: "the network or a pipe", lock: "a lock", queue: "a queue", event: "an event",
-  semaphore: "a semaphore", task: "another task", gather: "several tasks", future: "a future", executor: "a thread",
+  unknown: "something",
+  sleep: "a timer",
+  io: "the network or a pipe",
+  lock: "a lock",
+  queue: "a queue",
+  event: "an event",
+  semaphore: "a semaphore",
+  task: "another task",
+  gather: "several tasks",
+  future: "a future",
+  executor: "a job in a thread",
   turn: "its next turn",
 };
 
@@ -31,7 +51,11 @@ export function waitName(code) {
 // What is waited for; of a queue the operation tells which side of it.
 export function waitText(code, operation = "") {
   const word = WAITS[code] ?? "unknown";
-  return word === "queue" && operation === "put" ? "room in a queue" : word === "queue" && operation === "get" ? "an item from a queue" : WAIT_TEXTS[word];
+  return word === "queue" && operation === "put"
+    ? "room in a queue"
+    : word === "queue" && operation === "get"
+      ? "an item from a queue"
+      : WAIT_TEXTS[word];
 }
 
 export function stateName(state) {
@@ -45,8 +69,13 @@ export function stateText(state) {
 }
 
 const WAKER_TEXTS = {
-  unknown: "something that was not recorded", start: "its own start", task: "a task", timer: "a timer", io: "the network or a pipe",
-  thread: "another thread", callback: "a callback",
+  unknown: "something that was not recorded",
+  start: "its own start",
+  task: "a task",
+  timer: "a timer",
+  io: "the network or a pipe",
+  thread: "another thread",
+  callback: "a callback",
 };
 
 export function wakerText(code) {
