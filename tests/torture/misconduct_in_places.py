@@ -23,6 +23,7 @@ from torture.misconduct import MISCONDUCTS, Case
 from torture.protocol_places import PLACES
 
 PATIENCE_S = 5.0
+ARGUMENTS = re.compile(r"\(.*\)")
 TRANSPORTS = re.compile(r"\b\w+Transport\.")
 
 
@@ -35,7 +36,7 @@ class Log(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         # Closing a transport may reap its child before the watcher does, on any loop.
-        if "exit status already read" not in record.getMessage():
+        if "child process" not in record.getMessage():
             self.lines.append(shown(record.getMessage()))
 
 
@@ -47,7 +48,9 @@ def shown(text: object) -> str:
 def describe(context: dict[str, Any]) -> str:
     """What an exception handler was told."""
     kinds = ", ".join(sorted(set(context) - {"message", "exception", "source_traceback"}))
-    return f"{shown(context['message'])}: {context.get('exception')!r} ({kinds})"
+    # Python 3.11 and 3.12 show the arguments, and among them the transport.
+    message = ARGUMENTS.sub("()", shown(context["message"]))
+    return f"{message}: {context.get('exception')!r} ({kinds})"
 
 
 def run(new_loop: Any, place: str, kind: str) -> dict[str, list[str]]:

@@ -12,7 +12,10 @@ from harness.kinds import ASYNCIO, MAYPOLE
 from torture.misconduct import MISCONDUCTS
 from torture.protocol_places import PLACES
 
-TIMEOUT_S = 50
+TIMEOUT_S = 200
+
+#: All pairs are tried in one process, in some seconds where the machine is free.
+pytestmark = pytest.mark.timeout(250)
 
 SHOWN_ANYWAY = "asyncio lets what `__repr__` raises end the loop; maypole reports the callback without it"
 CLOSED_TWICE = "asyncio's transport loses its connection twice when it is closed in a flow-control method"
@@ -34,6 +37,9 @@ DIFFERENT = {
     ("datagram_datagram_received", "closes_and_raises"): CANCELLED,
     ("datagram_error_received", "closes_and_raises"): CANCELLED,
 }
+
+#: Whether these still find the scenario running is a matter of time.
+MAY_BE_LATE = frozenset({"cancels_every_task", "stops_the_loop"})
 
 Outcomes = dict[tuple[str, str], dict[str, list[str]]]
 
@@ -65,11 +71,14 @@ def read(child: subprocess.Popen[str]) -> Outcomes:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_misconduct_ends_as_on_asyncio(place: str) -> None:
-    expected, found = outcomes()
     for kind in MISCONDUCTS:
-        assert found[place, kind]["seen"][-1] == "alive", (kind, found[place, kind])
+        expected, found = (outcome[place, kind] for outcome in outcomes())
+        assert found["seen"][-1] == "alive", (kind, found)
+        if kind in MAY_BE_LATE:
+            for outcome in (expected, found):
+                outcome["seen"] = [line for line in outcome["seen"] if "the run ended" not in line]
         if (place, kind) not in DIFFERENT:
-            assert (kind, found[place, kind]) == (kind, expected[place, kind])
+            assert (kind, found) == (kind, expected)
 
 
 def test_every_difference_from_asyncio_is_still_one() -> None:
