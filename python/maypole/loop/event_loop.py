@@ -13,6 +13,7 @@ from maypole.loop.failure import FailureMixin
 from maypole.loop.lifecycle import LifecycleMixin
 from maypole.loop.resolver import ResolverMixin
 from maypole.loop.selector import NativeSelector
+from maypole.loop.sockets import SocketsMixin
 from maypole.loop.task_registry import show_native_tasks
 from maypole.loop.tls import TLSMixin
 from maypole.loop.virtual_time import VirtualTimeMixin
@@ -29,6 +30,7 @@ class EventLoop(
     TLSMixin,
     DatagramsMixin,
     WatchingMixin,
+    SocketsMixin,
     ResolverMixin,
     LifecycleMixin,
     FailureMixin,

@@ -1,0 +1,92 @@
+"""Receiving from sockets that a program keeps itself: waits that end early, and what they leave."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import maypole
+import pytest
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """Two connected non-blocking sockets."""
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    with near, far:
+        yield near, far
+
+
+def test_a_receive_that_is_cancelled_after_the_event_loses_no_bytes(pair: Pair) -> None:
+    near, far = pair
+
+    async def main() -> bytes:
+        loop: Any = asyncio.get_running_loop()
+        waiting = asyncio.create_task(loop.sock_recv(near, 16))
+        await asyncio.sleep(0)
+        far.send(b"precious")
+        while near.fileno() in loop._watched_fds():
+            await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        received: bytes = await loop.sock_recv(near, 16)
+        return received
+
+    assert maypole.run(main()) == b"precious"
+
+
+def test_a_cancelled_receive_watches_no_more(pair: Pair) -> None:
+    near, _ = pair
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        waiting = asyncio.create_task(loop.sock_recv(near, 16))
+        await asyncio.sleep(0)
+        assert near.fileno() in loop._watched_fds()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert near.fileno() not in loop._watched_fds()
+
+    maypole.run(main())
+
+
+def test_an_error_while_waiting_does_not_remember_that_it_was_waiting(pair: Pair) -> None:
+    near, _ = pair
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with pytest.raises(TimeoutError) as raised:
+            async with asyncio.timeout(0.01):
+                await loop.sock_recv(near, 16)
+        error: BaseException | None = raised.value
+        while error is not None:
+            assert not isinstance(error, BlockingIOError)
+            error = error.__context__
+
+    maypole.run(main())
+
+
+def test_a_second_receive_takes_the_place_of_the_first(pair: Pair) -> None:
+    near, far = pair
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        first = asyncio.create_task(loop.sock_recv(near, 16))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(loop.sock_recv(near, 16))
+        await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        far.send(b"for the second")
+        assert await asyncio.wait_for(second, 5) == b"for the second"
+
+    maypole.run(main())
