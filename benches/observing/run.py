@@ -5,8 +5,8 @@
     python benches/observing/run.py --programs echo,requests --rounds 9 --scale 0.5
 
 Each cell is a process of its own, and counts CPU time of the whole process, threads included: the programs
-never wait for anything but themselves. A round runs all cells in another order; each is compared with its base
-in the same round, and the median of the ratios is printed, with the smallest and the largest.
+never wait for anything but themselves. A round runs all cells in another order. Each is compared with its
+base of the same round, and the median of the ratios is printed, with the smallest and the largest.
 """
 
 from __future__ import annotations
