@@ -1,0 +1,1 @@
+"""Ten thousand connections: the server process, the client process, and what the two exchange."""
