@@ -1,6 +1,6 @@
 """Ten thousand open connections on each loop: every byte comes back, and what a connection costs in memory.
 
-    python benches/connections.py               10,000 connections; writes benches/results/connections.md
+    python benches/connections.py               10,000 connections; writes docs/reference/connections.md
     python benches/connections.py --count 500 --loops asyncio,maypole --kinds protocol
 
 Server and clients are processes of their own. Each connection sends 1 KiB that no other sends, first while
@@ -27,7 +27,7 @@ from many.client import MESSAGE_BYTES
 from measuring.contestant import Contestant, ContestantError, load_factory, parse, version_of
 
 HERE = Path(__file__).resolve().parent
-RESULT = HERE / "results" / "connections.md"
+RESULT = HERE.parent / "docs" / "reference" / "connections.md"
 LOOPS = "asyncio,uvloop,maypole,maypole+native"
 KINDS = {
     "protocol": "echo by `asyncio.Protocol`",
