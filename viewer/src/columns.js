@@ -65,17 +65,25 @@ export function columnsOf(name, raw, uneven) {
   const group = raw !== null && typeof raw === "object" ? raw : {};
   const given = Object.keys(columns).filter((column) => Array.isArray(group[column]));
   const lengths = given.map((column) => group[column].length);
-  const length = lengths.length === 0 ? 0 : Math.min(...lengths);
+  // Without its times a group says nothing: they would all be zero.
+  const timed = Object.entries(columns).every(([column, kind]) => kind !== TIME || given.includes(column));
+  const length = lengths.length === 0 || !timed ? 0 : Math.min(...lengths);
   let whole =
     lengths.every((each) => each === length) &&
     (given.length >= Object.keys(columns).length - optional || raw === undefined);
-  const result = { length };
+  let result = { length };
+  const untimed = new Set();
   for (const [column, kind] of Object.entries(columns)) {
     result[column] = filled(kind, group[column], length);
-    if (kind === TIME && result[column].some(Number.isNaN)) {
-      whole = false;
-      result[column] = result[column].map((value) => (Number.isNaN(value) ? 0 : value));
-    }
+    if (kind !== TIME) continue;
+    for (let row = 0; row < length; row++) if (Number.isNaN(result[column][row])) untimed.add(row);
+  }
+  if (untimed.size > 0) {
+    whole = false;
+    result = picked(
+      result,
+      [...Array(length).keys()].filter((row) => !untimed.has(row)),
+    );
   }
   if (!whole) uneven.push(name);
   return order === undefined ? result : inOrder(result, order);
@@ -94,6 +102,18 @@ function filled(kind, values, length) {
   return array;
 }
 
+// These rows of a group, in this order.
+function picked(group, rows) {
+  const result = { length: rows.length };
+  for (const [name, column] of Object.entries(group)) {
+    if (name === "length") continue;
+    const moved = column.slice(0, rows.length);
+    for (let row = 0; row < rows.length; row++) moved[row] = column[rows[row]];
+    result[name] = moved;
+  }
+  return result;
+}
+
 // The same rows, ordered by one column. Rows of a trace stand in the order of their end, which mostly is the same.
 function inOrder(group, key) {
   const values = group[key];
@@ -102,12 +122,5 @@ function inOrder(group, key) {
   if (sorted) return group;
   const order = Uint32Array.from({ length: group.length }, (_, row) => row);
   order.sort((a, b) => values[a] - values[b] || a - b);
-  const result = { length: group.length };
-  for (const [name, column] of Object.entries(group)) {
-    if (name === "length") continue;
-    const moved = column.slice();
-    for (let row = 0; row < group.length; row++) moved[row] = column[order[row]];
-    result[name] = moved;
-  }
-  return result;
+  return picked(group, order);
 }

@@ -14,9 +14,16 @@ export function load(text) {
       "There is no trace in this page. Open a .json file that maypole trace wrote, or drop one here.",
     );
   }
-  const problems = [];
-  const raw = parse(text, problems);
-  if (raw === null) return { document: null, problems };
+  const { raw, error } = parsed(text);
+  if (
+    raw === null ||
+    typeof raw !== "object" ||
+    Array.isArray(raw) ||
+    (error !== "" && Object.keys(raw).length === 0)
+  ) {
+    const reason = error === "" ? "JSON, but not an object." : `not JSON (${error}).`;
+    return refused(`This is no maypole trace: it is ${reason}`);
+  }
   if (raw.format !== FORMAT) return refused(notOurs(raw.format));
   if (raw.version !== VERSION) {
     return refused(
@@ -24,7 +31,9 @@ export function load(text) {
         "Write the trace again, or open it in the page of the maypole that wrote it.",
     );
   }
-  return { document: tables(raw, problems), problems };
+  const { document, missing, wrong, uneven } = tables(raw);
+  const problems = error === "" ? faults(missing, wrong, uneven) : [cutShort(text, missing, uneven)];
+  return { document, problems };
 }
 
 function refused(problem) {
@@ -42,59 +51,59 @@ function shown(value) {
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
-function parse(text, problems) {
-  let raw;
+// The value, and what is wrong with the text; of a text that was cut short the value is that of its beginning.
+function parsed(text) {
   try {
-    raw = JSON.parse(text);
+    return { raw: JSON.parse(text), error: "" };
   } catch (error) {
     const rest = repaired(text);
     try {
-      raw = rest === null ? null : JSON.parse(rest);
+      return { raw: rest === null ? null : JSON.parse(rest), error: error.message };
     } catch {
-      raw = null;
+      return { raw: null, error: error.message };
     }
-    if (raw === null || typeof raw !== "object" || Array.isArray(raw) || Object.keys(raw).length === 0) {
-      problems.push(`This is no maypole trace: it is not JSON (${error.message}).`);
-      return null;
-    }
-    problems.push(
-      `The trace is cut short: it ends after ${count(text.length)} characters, in the middle. ` +
-        "What came before is shown; the rest is missing.",
-    );
   }
-  if (raw === null || typeof raw !== "object" || Array.isArray(raw)) {
-    problems.push("This is no maypole trace: it is JSON, but not an object.");
-    return null;
-  }
-  return raw;
 }
 
-function tables(raw, problems) {
+function tables(raw) {
   const missing = GROUPS.filter((name) => raw[name] === undefined);
-  const wrong = GROUPS.filter(
-    (name) => raw[name] !== undefined && (raw[name] === null || typeof raw[name] !== "object"),
-  );
+  const isGroup = (value) => value !== null && typeof value === "object";
+  const wrong = GROUPS.filter((name) => raw[name] !== undefined && !isGroup(raw[name]));
   const document = {
-    program: raw.program !== null && typeof raw.program === "object" ? raw.program : {},
+    program: isGroup(raw.program) ? raw.program : {},
     duration: Number.isFinite(raw.duration_ns) && raw.duration_ns > 0 ? raw.duration_ns : 0,
     complete: raw.complete !== false,
     dropped: Number.isFinite(raw.dropped_events) ? raw.dropped_events : 0,
     strings: Array.isArray(raw.strings) ? raw.strings : [],
   };
   const uneven = [];
-  for (const name of GROUPS)
-    document[name] = columnsOf(name, wrong.includes(name) ? undefined : raw[name], uneven);
-  if (missing.length > 0) problems.push(`The trace has no ${listed(missing)}; the page shows the rest.`);
-  if (wrong.length > 0)
-    problems.push(
-      `In the trace ${listed(wrong)} ${wrong.length === 1 ? "is" : "are"} no group of columns; the page shows the rest.`,
-    );
-  if (uneven.length > 0) {
-    problems.push(
-      `${counted(uneven.length, "group")} of the trace (${listed(uneven)}) ${uneven.length === 1 ? "has" : "have"} columns of unequal length or of a wrong kind; only whole rows are shown.`,
-    );
+  for (const name of GROUPS) {
+    document[name] = columnsOf(name, isGroup(raw[name]) ? raw[name] : undefined, uneven);
   }
-  return document;
+  return { document, missing, wrong, uneven };
+}
+
+function cutShort(text, missing, uneven) {
+  const start = `The trace is cut short: it ends after ${count(text.length)} characters, in the middle.`;
+  const part = uneven.length === 0 ? "" : `, and a part of ${listed(uneven)}`;
+  return missing.length === 0
+    ? `${start} What came before is shown.`
+    : `${start} What came before is shown; missing are ${listed(missing)}${part}.`;
+}
+
+function faults(missing, wrong, uneven) {
+  const found = [];
+  if (missing.length > 0) found.push(`The trace has no ${listed(missing)}; the page shows the rest.`);
+  if (wrong.length > 0) {
+    const are = wrong.length === 1 ? "is" : "are";
+    found.push(`In the trace ${listed(wrong)} ${are} no group of columns; the page shows the rest.`);
+  }
+  if (uneven.length > 0) {
+    const groups = `${counted(uneven.length, "group")} of the trace (${listed(uneven)})`;
+    const have = uneven.length === 1 ? "has" : "have";
+    found.push(`${groups} ${have} columns of unequal length or of a wrong kind; only whole rows are shown.`);
+  }
+  return found;
 }
 
 function listed(names) {

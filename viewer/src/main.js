@@ -62,7 +62,8 @@ function start() {
     byId("problems").hidden = problems.length === 0;
     document.body.classList.toggle("nothing", loaded === null);
     if (loaded === null) {
-      byId("program").textContent = name ?? "";
+      byId("program").textContent = name ?? "maypole timeline";
+      byId("facts").textContent = "";
       return;
     }
     const model = modelOf(loaded);
