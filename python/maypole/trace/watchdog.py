@@ -210,7 +210,10 @@ class Watchdog:
     def _tell(self, loop: _maypole.Loop, turn: LongTurn) -> None:
         """The threshold is passed: say so now, whether the turn ends or not."""
         turn.told = True
-        add_instrument(turn, cast("asyncio.AbstractEventLoop", loop))
+        try:
+            add_instrument(turn, cast("asyncio.AbstractEventLoop", loop))
+        except RuntimeError:
+            pass  # the loop was closed meanwhile
         stall = turn.stall(self.threshold_s)
         if self._log:
             logger.warning("The event loop is held, so far for %s\n%s", stall, stall.details())
