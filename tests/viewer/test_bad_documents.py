@@ -53,9 +53,12 @@ def test_a_trace_that_is_cut_short_shows_what_came_before(
     text = json.dumps(service)
     cut = text[: math.floor(len(text) * part)]
     page = show(cut.encode())
-    assert page.text("#problems").startswith(
-        f"The trace is cut short: it ends after {len(cut):,} characters,"
+    problem = page.text("#problems")
+    assert problem.startswith(
+        f"The trace is cut short: it ends after {len(cut):,} characters, in the middle."
     )
+    assert "What came before is shown; missing are " in problem
+    assert "\n" not in problem
     assert page.run("maypoleTimeline.state.model.duration") >= service["duration_ns"]
     tasks = page.run("maypoleTimeline.state.model.tasks.length")
     assert tasks == (20 if part > 0.3 else tasks)
@@ -112,6 +115,17 @@ def test_what_contradicts_itself_is_shown_as_far_as_it_goes(show: Show) -> None:
     for tab in page.run("[...document.querySelectorAll('[role=tab]')].map((tab) => tab.id)"):
         page.click_on(f"#{tab}")
         assert page.run("document.getElementById('table-panel').children.length") == 1
+
+
+def test_rows_and_groups_without_their_times_are_left_out(show: Show, service: documents.Document) -> None:
+    waits = {name: column for name, column in service["waits"].items() if name != "begin_ns"}
+    polls = {**service["polls"], "end_ns": [None, "x", *service["polls"]["end_ns"][2:]]}
+    page = show({**service, "waits": waits, "polls": polls})
+    assert page.text("#problems").startswith(
+        "2 groups of the trace (waits and polls) have columns of unequal"
+    )
+    lengths = "[maypoleTimeline.state.model.waits.length, maypoleTimeline.state.model.polls.length]"
+    assert page.run(lengths) == [0, len(service["polls"]["end_ns"]) - 2]
 
 
 def test_what_is_not_known_is_passed_over(show: Show, service: documents.Document) -> None:

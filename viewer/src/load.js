@@ -7,7 +7,8 @@ import { columnsOf, GROUPS } from "./columns.js";
 const FORMAT = "maypole-trace";
 const VERSION = 1;
 
-// Return { document, problems }: document is null when nothing of it can be shown. A problem is a sentence.
+// Return { document, problems, cut }: document is null when nothing of it can be shown. A problem is a sentence;
+// `cut` is whether the end of the text is missing.
 export function load(text) {
   if (text.trim() === "") {
     return refused(
@@ -33,11 +34,11 @@ export function load(text) {
   }
   const { document, missing, wrong, uneven } = tables(raw);
   const problems = error === "" ? faults(missing, wrong, uneven) : [cutShort(text, missing, uneven)];
-  return { document, problems };
+  return { document, problems, cut: error !== "" };
 }
 
 function refused(problem) {
-  return { document: null, problems: [problem] };
+  return { document: null, problems: [problem], cut: false };
 }
 
 function notOurs(format) {

@@ -57,7 +57,7 @@ function start() {
   }
 
   function open(text, name) {
-    const { document: loaded, problems } = load(text);
+    const { document: loaded, problems, cut } = load(text);
     byId("problems").replaceChildren(...problems.map((problem) => element("p", {}, problem)));
     byId("problems").hidden = problems.length === 0;
     document.body.classList.toggle("nothing", loaded === null);
@@ -78,7 +78,7 @@ function start() {
       zoomToChosen();
     });
     fillLegend(byId("legend"), model, theme.palette());
-    if (eventsIn(model) === 0) {
+    if (eventsIn(model) === 0 && !cut) {
       byId("problems").append(
         element("p", {}, "The trace holds no events: nothing ran while it was recorded."),
       );
