@@ -28,7 +28,7 @@ from verdict import Verdict
 
 PINNED = ROOT / "tools" / "requirements-loops.txt"
 NATIVES = ROOT / "tests" / "natives"
-TEST_TIMEOUT_S = 10.0
+TEST_TIMEOUT_S = 20.0
 
 
 class Row(NamedTuple):
