@@ -114,7 +114,8 @@ def valgrind(interpreter: str, arguments: list[str]) -> int:
     valgrind 3.19 does not know `epoll_pwait2` and answers ENOSYS, as an old kernel does.
     """
     install_valgrind()
-    checker = ["valgrind", "--quiet", "--error-exitcode=99", "--num-callers=30"]
+    suppressions = f"--suppressions={ROOT / 'tools' / 'valgrind.supp'}"
+    checker = ["valgrind", "--quiet", "--error-exitcode=99", "--num-callers=30", suppressions]
     environment = {**os.environ, "PYTHONMALLOC": "malloc"}
     pytest = [interpreter, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-o", "timeout=600"]
     tests = arguments or [f"tests/{name}" for name in CHOSEN_SLOW]
