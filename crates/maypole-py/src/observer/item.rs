@@ -9,7 +9,7 @@ use pyo3::ffi;
 
 use super::instruments::Hook;
 use super::places::{self, Place};
-use super::recording::{Ready, Recording, method_of};
+use super::recording::{Code, CodeTold, Ready, Recording, method_of};
 use super::{Observer, RECORDS, STAMPS};
 use crate::aio::operation::Operation;
 use crate::asyncio;
@@ -293,18 +293,18 @@ impl Observer {
         let mut operation = TextId::NONE;
         let (mut site, mut fallback) = (SiteId::NONE, SiteId::NONE);
         for (depth, place) in chain.iter().rev().enumerate() {
-            let Some((known, here)) = self.site_of(place) else {
+            let Some(known) = self.code_of(&place.code) else {
                 continue;
             };
             if kind == WaitKind::Unknown {
                 kind = known.wait;
             }
-            if depth == 0 {
-                fallback = here;
-            }
             if known.is_users {
-                site = here;
+                site = self.site_of(place);
                 break;
+            }
+            if depth == 0 {
+                fallback = self.site_of(place);
             }
             operation = known.operation;
         }
@@ -314,25 +314,22 @@ impl Observer {
         (site, kind, operation)
     }
 
-    fn site_of(&self, place: &Place) -> Option<(super::recording::Code, SiteId)> {
-        let address = place.code.as_ptr() as usize;
-        self.learn(&place.code);
-        let mut found = None;
+    /// The line at which a frame of known code stands.
+    fn site_of(&self, place: &Place) -> SiteId {
+        let mut site = SiteId::NONE;
         self.record(|recording| {
-            if let Some(code) = recording.code(address) {
-                found = Some((code, recording.site(address, place.line)));
-            }
+            let address = place.code.as_ptr() as usize;
+            site = recording.site(address, place.instruction(), || place.line());
         });
-        found
+        site
     }
 
-    /// Reads file and name of a code object that the recording does not know.
-    fn learn(&self, code: &Owned) {
-        let address = code.as_ptr() as usize;
-        let mut known = false;
-        self.record(|recording| known = recording.code(address).is_some());
-        if known {
-            return;
+    /// What the recording knows of a code object; it is read if that is nothing.
+    fn code_of(&self, code: &Owned) -> Option<Code> {
+        let mut known = None;
+        self.record(|recording| known = recording.code(code.as_ptr() as usize));
+        if known.is_some() {
+            return known;
         }
         let names = names::get();
         let file = places::text_of(code, &names.co_filename);
@@ -343,17 +340,23 @@ impl Observer {
         } else {
             places::kind_of_function(&function)
         };
-        self.record(|recording| recording.learn_code(code.clone(), &file, &function, is_users, wait));
+        let told = CodeTold {
+            file,
+            function,
+            first_line: places::first_line(code),
+            is_users,
+            wait,
+        };
+        self.record(|recording| known = recording.learn_code(code.clone(), &told));
+        known
     }
 
     /// The place of a task's coroutine function.
     fn function_of(&self, task: &TaskObject) -> SiteId {
-        let place = task
-            .coroutine()
-            .and_then(|coroutine| places::function_of(&coroutine));
-        place
-            .and_then(|place| self.site_of(&place))
-            .map_or(SiteId::NONE, |(_, site)| site)
+        task.coroutine()
+            .and_then(|coroutine| places::code_of(&coroutine))
+            .and_then(|code| self.code_of(&code))
+            .map_or(SiteId::NONE, |known| known.first)
     }
 
     /// The task that runs while the recording begins goes on as the one that runs.
@@ -375,15 +378,10 @@ impl Observer {
 
     /// Tells of a task that was just made.
     pub(crate) fn record_spawn(&self, task: &TaskObject) {
-        let mut made_at = SiteId::NONE;
-        for place in places::running_lines(CALLERS_MAX) {
-            if let Some((known, site)) = self.site_of(&place)
-                && known.is_users
-            {
-                made_at = site;
-                break;
-            }
-        }
+        let users = places::running()
+            .take(CALLERS_MAX)
+            .find(|place| self.code_of(&place.code).is_some_and(|known| known.is_users));
+        let made_at = users.map_or(SiteId::NONE, |place| self.site_of(&place));
         self.meet(task, made_at, false);
     }
 

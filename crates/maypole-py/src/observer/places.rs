@@ -16,10 +16,31 @@ use crate::task::TaskObject;
 /// A chain of awaits is followed so far.
 const DEPTH_MAX: usize = 64;
 
-/// A line of some function.
+/// Where a frame stands: its code, and the instruction, which is one and the same line for ever.
 pub(super) struct Place {
     pub(super) code: Owned,
-    pub(super) line: u32,
+    frame: Owned,
+}
+
+impl Place {
+    fn of(frame: Owned) -> Option<Place> {
+        // SAFETY: a live frame; the code is a strong reference.
+        let code = quietly(unsafe { Owned::steal(ffi::PyFrame_GetCode(frame.as_ptr().cast()).cast()) })?;
+        Some(Place { code, frame })
+    }
+
+    /// The number of the instruction within the code.
+    pub(super) fn instruction(&self) -> i32 {
+        // SAFETY: a live frame.
+        unsafe { ffi::PyFrame_GetLasti(self.frame.as_ptr().cast()) }
+    }
+
+    /// The line of that instruction. Finding it walks through a table of the code.
+    pub(super) fn line(&self) -> u32 {
+        // SAFETY: a live frame.
+        let line: c_int = unsafe { ffi::PyFrame_GetLineNumber(self.frame.as_ptr().cast()) };
+        u32::try_from(line).unwrap_or(0)
+    }
 }
 
 /// What one suspended coroutine or generator shows of itself.
@@ -54,15 +75,10 @@ fn is_code(object: &Obj) -> bool {
     object.type_ptr() == &raw mut ffi::PyCode_Type
 }
 
-/// The first line of a coroutine's function.
-pub(super) fn function_of(coroutine: &Obj) -> Option<Place> {
-    let code = code_of(coroutine)?;
-    let line = quietly(code.get_attr(&names::get().co_firstlineno))?;
-    let line = quietly(line.as_i64())?;
-    Some(Place {
-        code,
-        line: u32::try_from(line).unwrap_or(0),
-    })
+/// The first line of a code object.
+pub(super) fn first_line(code: &Obj) -> u32 {
+    let line = quietly(code.get_attr(&names::get().co_firstlineno)).and_then(|line| quietly(line.as_i64()));
+    line.and_then(|line| u32::try_from(line).ok()).unwrap_or(0)
 }
 
 fn suspended(object: &Obj) -> Option<Suspended> {
@@ -84,19 +100,6 @@ fn is_frame(object: &Obj) -> bool {
     object.type_ptr() == &raw mut ffi::PyFrame_Type
 }
 
-/// The line at which a frame stands.
-fn place_of(frame: &Obj) -> Option<Place> {
-    let frame = frame.as_ptr().cast::<ffi::PyFrameObject>();
-    // SAFETY: a live frame; the code is a strong reference.
-    let code = quietly(unsafe { Owned::steal(ffi::PyFrame_GetCode(frame).cast()) })?;
-    // SAFETY: a live frame.
-    let line: c_int = unsafe { ffi::PyFrame_GetLineNumber(frame) };
-    Some(Place {
-        code,
-        line: u32::try_from(line).unwrap_or(0),
-    })
-}
-
 /// Where a suspended coroutine waits: each place of its chain of awaits, the task's own function first.
 pub(super) fn chain(coroutine: &Obj) -> Vec<Place> {
     let mut places = Vec::new();
@@ -105,27 +108,22 @@ pub(super) fn chain(coroutine: &Obj) -> Vec<Place> {
         && places.len() < DEPTH_MAX
         && let Some(seen) = suspended(&object)
     {
-        if let Some(place) = place_of(&seen.frame) {
-            places.push(place);
-        }
+        places.extend(Place::of(seen.frame));
         next = seen.awaits;
     }
     places
 }
 
-/// The lines of the Python code that runs now, innermost first.
-pub(super) fn running_lines(count_max: usize) -> Vec<Place> {
-    let mut places = Vec::new();
+/// The frames of the Python code that runs now, innermost first.
+pub(super) fn running() -> impl Iterator<Item = Place> {
     // SAFETY: the lock is held; a borrowed reference or null.
-    let mut frame = unsafe { Obj::from_ptr_opt(ffi::PyEval_GetFrame().cast()) }.map(Obj::own);
-    while let Some(current) = frame.take()
-        && places.len() < count_max
-    {
-        places.extend(place_of(&current));
+    let mut next = unsafe { Obj::from_ptr_opt(ffi::PyEval_GetFrame().cast()) }.map(Obj::own);
+    std::iter::from_fn(move || {
+        let frame = next.take()?;
         // SAFETY: a live frame; a strong reference or null.
-        frame = unsafe { Owned::steal_opt(ffi::PyFrame_GetBack(current.as_ptr().cast()).cast()) };
-    }
-    places
+        next = unsafe { Owned::steal_opt(ffi::PyFrame_GetBack(frame.as_ptr().cast()).cast()) };
+        Place::of(frame)
+    })
 }
 
 /// What a wait is for, by what was yielded; the chain of awaits may know better.

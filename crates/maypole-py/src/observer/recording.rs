@@ -6,6 +6,7 @@
 //! Invariant: no method runs Python code; the objects that it is given are only held and compared by address.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use maypole_sys::StampClock;
@@ -39,6 +40,8 @@ pub(super) struct Code {
     pub(super) wait: WaitKind,
     /// Its name without the class, if it is asyncio's or maypole's: what the program called.
     pub(super) operation: TextId,
+    /// The first line of the function.
+    pub(super) first: SiteId,
     file: TextId,
     function: TextId,
 }
@@ -51,6 +54,48 @@ enum Ticks {
     Virtual {
         now_ns: u64,
     },
+}
+
+/// What a code object says of itself.
+pub(super) struct CodeTold {
+    pub(super) file: String,
+    pub(super) function: String,
+    pub(super) first_line: u32,
+    pub(super) is_users: bool,
+    pub(super) wait: WaitKind,
+}
+
+/// Spreads addresses over a table. They come from the allocator, not from a peer, so nobody can choose them.
+#[derive(Clone, Copy, Default)]
+struct AddressHasher(u64);
+
+type ByAddress = BuildHasherDefault<AddressHasher>;
+
+impl Hasher for AddressHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(byte.into());
+        }
+    }
+
+    fn write_i32(&mut self, number: i32) {
+        self.write_u64(number.cast_unsigned().into());
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // 2^64 over the golden ratio, as in Fibonacci hashing; the rotation brings the mixed upper bits down.
+        self.0 = (self.0.rotate_left(26) ^ number)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(26);
+    }
 }
 
 /// The last part of a qualified name.
@@ -76,9 +121,10 @@ pub(crate) struct Recording {
     was_step: bool,
     /// The step that runs: its task, the function of that, and when it began.
     step: Option<(u32, SiteId, u64)>,
-    codes: HashMap<usize, Code>,
-    lines: HashMap<(usize, u32), SiteId>,
-    callables: HashMap<usize, TextId>,
+    codes: HashMap<usize, Code, ByAddress>,
+    /// By code and instruction.
+    lines: HashMap<(usize, i32), SiteId, ByAddress>,
+    callables: HashMap<usize, TextId, ByAddress>,
     /// Keeps the objects whose addresses are keys above.
     held: Vec<Owned>,
     turn: Option<(u64, u32)>,
@@ -113,9 +159,9 @@ impl Recording {
             item: unknown,
             was_step: false,
             step: None,
-            codes: HashMap::new(),
-            lines: HashMap::new(),
-            callables: HashMap::new(),
+            codes: HashMap::default(),
+            lines: HashMap::default(),
+            callables: HashMap::default(),
             held: Vec::new(),
             turn: None,
             poll_began: began_ticks,
@@ -328,44 +374,41 @@ impl Recording {
     }
 
     /// Keeps what is known of a code object, and the object.
-    pub(super) fn learn_code(
-        &mut self,
-        code: Owned,
-        file: &str,
-        function: &str,
-        is_users: bool,
-        wait: WaitKind,
-    ) {
+    pub(super) fn learn_code(&mut self, code: Owned, told: &CodeTold) -> Option<Code> {
         if self.held.len() >= OBJECTS_MAX {
-            return;
+            return None;
         }
-        let operation = if is_users {
+        let operation = if told.is_users {
             TextId::NONE
         } else {
-            self.texts.intern(method_of(function))
+            self.texts.intern(method_of(&told.function))
         };
         let known = Code {
-            is_users,
-            wait,
+            is_users: told.is_users,
+            wait: told.wait,
             operation,
-            file: self.texts.intern(file),
-            function: self.texts.intern(function),
+            first: self.sites.intern(&told.file, told.first_line, &told.function),
+            file: self.texts.intern(&told.file),
+            function: self.texts.intern(&told.function),
         };
         self.codes.insert(code.as_ptr() as usize, known);
         self.held.push(code);
+        Some(known)
     }
 
-    /// The place of a line of a code object that is known.
-    pub(super) fn site(&mut self, address: usize, line: u32) -> SiteId {
-        if let Some(&site) = self.lines.get(&(address, line)) {
+    /// The place of an instruction of a code object that is known; `line` is asked when the place is new.
+    pub(super) fn site(&mut self, address: usize, instruction: i32, line: impl FnOnce() -> u32) -> SiteId {
+        if let Some(&site) = self.lines.get(&(address, instruction)) {
             return site;
         }
         let Some(code) = self.codes.get(&address) else {
             return SiteId::NONE;
         };
         let text = |id| self.texts.text(id).unwrap_or_default();
-        let site = self.sites.intern(&text(code.file), line, &text(code.function));
-        self.lines.insert((address, line), site);
+        let site = self.sites.intern(&text(code.file), line(), &text(code.function));
+        if self.lines.len() < SITES_MAX {
+            self.lines.insert((address, instruction), site);
+        }
         site
     }
 
