@@ -64,7 +64,7 @@ def trace_to_perfetto(document: bytes) -> bytes:
     """
 
 def trace_diagnoses(document: bytes) -> str:
-    """Say what a trace document shows, as JSON: tables of tasks and functions, worst turns, stalls, lost tasks, Little's law.
+    """Say what a trace document shows, as JSON: tables, worst turns, stalls, lost tasks, Little's law.
 
     Args:
         document: one JSON document of the trace format.
@@ -320,7 +320,7 @@ class Loop:
         """Return the counters and histograms of the loop, which are always on; times in nanoseconds."""
 
     def _running_since(self) -> tuple[int, int, Task[Any] | None, int]:
-        """Return what runs, for another thread: turn, how long its batch and its item run (ns, 0 if unknown), and the task.
+        """Return what runs, for another thread: turn, ns of its batch, the task, ns of the item (0 if unknown).
 
         Task and item are known only while items are stamped.
         """
@@ -377,9 +377,11 @@ class Loop:
         """Write an event that the Python half saw; without a recording it does nothing.
 
         Args:
-            group: "gc" (number: the generation), "executor" (begin_ns: handed in, number: begun, text: its name, a zero
+            group: "gc" (number: the generation),
+                "executor" (begin_ns: handed in, number: begun, text: its name, a zero
                 character, the number of the task that handed it in), "stalls" (text: its kind,
-                number: its task's, see `_trace_number`) or "marks" (at begin_ns; text: the source, a zero character, the text).
+                number: its task's, see `_trace_number`)
+                or "marks" (at begin_ns; text: the source, a zero character, the text).
 
         Raises:
             ValueError: for another group.
@@ -1618,7 +1620,7 @@ class Lease:
         """Say how the call ended, unless it had ended before; return whether to take transitions."""
 
     def succeed(self) -> bool:
-        """The call ended well, where that needs no time: closed, no failure in the window; else use `finish`."""
+        """The call ended well, where that needs no time: closed, no failure in the window."""
 
     def give_back(self, now: float) -> bool:
         """Give the lease back uncounted; False when it had ended before."""
