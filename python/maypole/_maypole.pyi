@@ -320,7 +320,7 @@ class Loop:
         """Return the counters and histograms of the loop, which are always on; times in nanoseconds."""
 
     def _running_since(self) -> tuple[int, int, Task[Any] | None, int]:
-        """Return what runs, for another thread: turn, ns of its batch, the task, ns of the item (0 if unknown).
+        """Return what runs, for another thread: turn, ns of the batch, the task, ns of the item (0: unknown).
 
         Task and item are known only while items are stamped.
         """
