@@ -6,6 +6,7 @@ import asyncio
 import functools
 import gc
 import logging
+import os
 import signal
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
@@ -31,6 +32,20 @@ def pytest_sessionstart() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With ``PYTHONASYNCIODEBUG`` leave out what is about loops that are not in debug mode."""
+    if not os.environ.get("PYTHONASYNCIODEBUG"):
+        return
+    for item in items:
+        if item.path.parent.name in ("trace", "metrics"):
+            reason = "debug mode runs asyncio's own tasks, which are callbacks to the loop's observer"
+        elif (marker := item.get_closest_marker("not_in_debug_mode")) is not None:
+            reason = marker.args[0]
+        else:
+            continue
+        item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def pytest_collection_finish() -> None:

@@ -161,6 +161,7 @@ def test_a_timeout_ends_the_wait(api: Any, run: Any) -> None:
     assert run(main()) == [1, "timeout"]
 
 
+@pytest.mark.not_in_debug_mode("a repr then tells where the object was made")
 def test_the_children_show_who_watches(run: Any) -> None:
     async def main() -> str:
         task = asyncio.create_task(give(1))

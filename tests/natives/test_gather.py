@@ -205,6 +205,7 @@ def test_a_shielded_child_survives(api: Any, run: Any) -> None:
     assert run(main()) == "alive"
 
 
+@pytest.mark.not_in_debug_mode("a repr then tells where the object was made")
 def test_it_is_a_future(api: Any, run: Any) -> None:
     async def main() -> list[object]:
         gathering = api.gather(give(1))

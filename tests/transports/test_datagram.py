@@ -204,6 +204,7 @@ def test_closing_in_the_middle_of_a_burst_ends_it(loop: Loop) -> None:
     loop.run_until_complete(main())
 
 
+@pytest.mark.not_in_debug_mode("reports then have the stack as well")
 def test_a_protocol_that_raises_goes_on_receiving(loop: Loop) -> None:
     async def main() -> None:
         class Failing(Inbox):

@@ -104,7 +104,9 @@ proptest! {
                 }
                 Wait::Until(wake_ns) => {
                     prop_assert!(wake_ns > now_ns && model.ready.is_empty());
-                    prop_assert!(turn.next_deadline_ns().is_some_and(|deadline_ns| wake_ns <= deadline_ns));
+                    // Few timers are woken for exactly; dense ones a little later, together.
+                    let late_ns = if turn.timers_len() < DENSE_TIMERS_MIN { 0 } else { COALESCE_NS };
+                    prop_assert!(turn.next_deadline_ns().is_some_and(|deadline_ns| wake_ns <= deadline_ns + late_ns));
                 }
                 Wait::Forever => prop_assert!(model.ready.is_empty() && model.timers.is_empty()),
             }
