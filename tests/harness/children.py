@@ -52,8 +52,8 @@ RunScript = Callable[..., Finished]
 def run_script(kind: LoopKind, body: str, *, send: signal.Signals | None = None, **env: str) -> Finished:
     """Run a script that calls ``new_loop()`` for its loop.
 
-    With ``send`` the script calls ``ready()`` at some point, and then gets that signal. The kind says whether the
-    loop is in debug mode, not the environment of the tests.
+    With ``send`` the script calls ``ready()`` at some point, and then gets that signal. The kind says whether
+    the loop is in debug mode, not the environment of the tests.
     """
     script = PRELUDE.format(spec=kind.spec, debug=kind.debug) + textwrap.dedent(body)
     child = subprocess.Popen(
