@@ -24,7 +24,7 @@ def test_every_probe_passes_here_and_the_exit_code_says_so() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     done = subprocess.run(HERE, env=environment, capture_output=True, text=True, timeout=50)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     _, _, probes = done.stdout.partition("Self-test\n")
     for name in self_test.PROBES:
         assert re.search(rf"^  (ok|skipped) +{name} +\S", probes, re.M), probes

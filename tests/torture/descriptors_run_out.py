@@ -31,6 +31,9 @@ async def connect(path: str) -> None:
 async def serve(path: str) -> None:
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     try:
+        if not server.sockets:
+            # asyncio takes a socket that cannot be made for an address family that the machine lacks.
+            raise OSError(errno.EMFILE, "a server without sockets")
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         try:
             # Nobody accepts while descriptors are short: the server tries again later.

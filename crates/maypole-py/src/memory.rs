@@ -101,8 +101,10 @@ impl WithReserve {
 
     #[cold]
     fn give_back(&self, block: *mut u8) {
-        let found =
-            self.small.give_back(block) || self.medium.give_back(block) || self.large.give_back(block);
+        let found = self.small.give_back(block)
+            || self.medium.give_back(block)
+            || self.large.give_back(block)
+            || self.huge.give_back(block);
         debug_assert!(found, "a block of the reserve lies in one of its parts");
     }
 

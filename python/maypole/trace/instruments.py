@@ -42,16 +42,16 @@ class Instrument:
 
     Example:
         >>> import asyncio, maypole
-        >>> class Spawned(maypole.trace.Instrument):
+        >>> class Exited(maypole.trace.Instrument):
         ...     def __init__(self):
         ...         self.names = []
-        ...     def task_spawned(self, task):
+        ...     def task_exited(self, task):
         ...         self.names.append(task.get_name())
         >>> async def main():
-        ...     spawned = Spawned()
-        ...     maypole.trace.add_instrument(spawned)
+        ...     exited = Exited()
+        ...     maypole.trace.add_instrument(exited)
         ...     await asyncio.create_task(asyncio.sleep(0), name="child")
-        ...     return list(spawned.names)
+        ...     return list(exited.names)
         >>> maypole.run(main())
         ['child']
     """
@@ -63,7 +63,7 @@ class Instrument:
         """The loop has ended its run."""
 
     def task_spawned(self, task: asyncio.Task[Any], /) -> None:
-        """A task was made; `asyncio.current_task()` is who made it."""
+        """A task was made; `asyncio.current_task()` is who made it. On Python 3.11 its name comes later."""
 
     def task_scheduled(self, task: asyncio.Task[Any], /) -> None:
         """A task is ready: it stands in the queue and will run in a turn to come."""
