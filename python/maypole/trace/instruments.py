@@ -63,7 +63,7 @@ class Instrument:
         """The loop has ended its run."""
 
     def task_spawned(self, task: asyncio.Task[Any], /) -> None:
-        """A task was made; `asyncio.current_task()` is who made it. On Python 3.11 its name comes later."""
+        """A task was made, by `asyncio.current_task()`. Up to Python 3.12 its name comes later."""
 
     def task_scheduled(self, task: asyncio.Task[Any], /) -> None:
         """A task is ready: it stands in the queue and will run in a turn to come."""

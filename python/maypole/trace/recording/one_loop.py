@@ -46,11 +46,7 @@ class LoopRecording:
         self.began_ns = time.monotonic_ns() if loop._clock == "monotonic" else int(loop.time() * 1e9)
         self._over = False
         self._pause_began_ns = 0
-        try:
-            self._watchdog = _watchdog_for(loop)
-        except BaseException:  # no thread can be started
-            loop._trace_end()
-            raise
+        self._watchdog = _watchdog_for(loop)
         gc.callbacks.append(self._see_collector)
         self._original_run = vars(loop).get("run_in_executor")
         self._run = self._timed_run_in_executor  # one object, to be known again
@@ -120,10 +116,16 @@ class LoopRecording:
 
 
 def _watchdog_for(loop: Any) -> watchdog.Watchdog | None:
-    """Begin to look into long turns, for their lines in the recording; unless somebody does so already."""
+    """Begin to look into long turns, for their lines in the recording; unless somebody does so already.
+
+    A recording goes on without lines where no thread can be started, as in exit functions from Python 3.12 on.
+    """
     if loop._clock != "monotonic" or watchdog._chosen.get(loop) is not None:
         return None
-    return watchdog.Watchdog(loop, STALL_S, log=False).start()
+    try:
+        return watchdog.Watchdog(loop, STALL_S, log=False).start()
+    except RuntimeError:
+        return None
 
 
 class _Timed:
