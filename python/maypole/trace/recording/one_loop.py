@@ -118,7 +118,7 @@ class LoopRecording:
 def _watchdog_for(loop: Any) -> watchdog.Watchdog | None:
     """Begin to look into long turns, for their lines in the recording; unless somebody does so already.
 
-    A recording goes on without lines where no thread can be started, as in exit functions from Python 3.12 on.
+    It goes on without lines where no thread can be started, as in exit functions from Python 3.12 on.
     """
     if loop._clock != "monotonic" or watchdog._chosen.get(loop) is not None:
         return None
