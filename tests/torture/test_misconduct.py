@@ -41,7 +41,7 @@ DIFFERENT = {
 
 if (3, 12) <= sys.version_info < (3, 12, 2):
     DIFFERENT["executor_job", "raises_stop_iteration"] = (
-        "asyncio waits for ever; from Python 3.12.2 on, and on maypole, the exception arrives as a RuntimeError"
+        "asyncio waits for ever; from Python 3.12.2 on, and on maypole, a RuntimeError arrives"
     )
 
 #: Whether these still find the scenario running is a matter of time.
