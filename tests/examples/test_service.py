@@ -95,7 +95,9 @@ class Service:
     def transitions(self) -> dict[int, list[str]]:
         """The states that the breaker of each worker went to, in order."""
         found: dict[int, list[str]] = {}
-        for line in self._events.read_text().splitlines() if self._events.exists() else ():
+        text = self._events.read_text() if self._events.exists() else ""
+        # Behind the last line's end may stand one that is being written.
+        for line in text.rpartition("\n")[0].splitlines():
             event = json.loads(line)
             if event["what"] == "transition":
                 found.setdefault(event["pid"], []).append(event["to"])

@@ -174,6 +174,7 @@ def test_the_canvases_are_drawn_on(show: Show, service: documents.Document) -> N
 def test_controls_have_names_and_canvases_alternatives(show: Show, service: documents.Document) -> None:
     page = show(service)
     page.click_on("[data-task='0']")
+    page.wait_until("document.getElementById('status').textContent !== ''")  # it is told with a delay
     nameless = page.run(
         """(() => {
           const all = document.querySelectorAll("button, input, [role], canvas, table, aside, section");
