@@ -30,13 +30,13 @@ pub(crate) fn to_python(address: &Address) -> Result<Owned> {
             &*call::integer(flow.into())?,
             &*call::integer(scope.into())?,
         ]),
-        Parts::Unix(path) if path.first() == Some(&0) => bytes(path),
+        Parts::Unix(path) if path.first() == Some(&0) => call::bytes(path),
         Parts::Unix(path) => {
             let size = path.len() as ffi::Py_ssize_t;
             // SAFETY: pointer and size describe the slice.
             unsafe { Owned::steal(ffi::PyUnicode_DecodeFSDefaultAndSize(path.as_ptr().cast(), size)) }
         }
-        Parts::Other(family, rest) => call::tuple(&[&*call::integer(family.into())?, &*bytes(rest)?]),
+        Parts::Other(family, rest) => call::tuple(&[&*call::integer(family.into())?, &*call::bytes(rest)?]),
     }
 }
 
@@ -58,12 +58,6 @@ fn v4_host(host: Ipv4Addr) -> Result<Owned> {
     }
     // SAFETY: digits and dots.
     call::text(unsafe { std::str::from_utf8_unchecked(&text[..end]) })
-}
-
-fn bytes(data: &[u8]) -> Result<Owned> {
-    let size = data.len() as ffi::Py_ssize_t;
-    // SAFETY: pointer and size describe the slice.
-    unsafe { Owned::steal(ffi::PyBytes_FromStringAndSize(data.as_ptr().cast(), size)) }
 }
 
 /// The address behind an object, if that is plain: a numeric host and a port for IPv4 and IPv6, an ASCII path for Unix.

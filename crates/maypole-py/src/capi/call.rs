@@ -186,6 +186,7 @@ pub(crate) fn text_of(value: &Obj) -> Result<String> {
 }
 
 /// A bytes object with a copy of `data`.
+#[inline]
 pub(crate) fn bytes(data: &[u8]) -> Result<Owned> {
     let size = data.len() as ffi::Py_ssize_t;
     // SAFETY: pointer and length describe the slice.

@@ -11,7 +11,7 @@ use pyo3::ffi;
 use super::error::Result;
 use super::object::{Obj, Owned};
 
-/// How many dead objects of one type a loop keeps: enough for the turns of a busy loop, at most 128 KiB of each.
+/// How many dead objects of one type a loop keeps: enough for the turns of a busy loop, at most some 220 KiB of each.
 pub(crate) const POOL_MAX: usize = 1024;
 
 /// Dead objects of exactly one type.

@@ -64,7 +64,7 @@ fn read_ready(transport: &Obj, fields: &StreamFields) -> Result<()> {
             Ok(0) => Ok(None),
             Ok(size) => {
                 event_loop.observer.metrics.bytes_read.add(size as u64);
-                bytes(&buffer[..size]).map(Some)
+                call::bytes(&buffer[..size]).map(Some).map_err(Later::from)
             }
             Err(error) => Err(os_error_unless_later(&error)),
         }
@@ -103,12 +103,6 @@ fn os_error_unless_later(error: &std::io::Error) -> Later {
         ErrorKind::WouldBlock | ErrorKind::Interrupted => Later::Yes,
         _ => Later::No(os_error(error)),
     }
-}
-
-fn bytes(data: &[u8]) -> std::result::Result<Owned, Later> {
-    let size = data.len() as ffi::Py_ssize_t;
-    // SAFETY: pointer and size describe the slice.
-    Ok(unsafe { Owned::steal(ffi::PyBytes_FromStringAndSize(data.as_ptr().cast(), size)) }?)
 }
 
 /// Reads straight into the protocol's own buffer.

@@ -43,14 +43,6 @@ fn memory_of(bytes: &Obj) -> &[u8] {
     }
 }
 
-/// A new `bytes` object.
-#[inline]
-pub(super) fn bytes(data: &[u8]) -> Result<Owned> {
-    let size = data.len() as ffi::Py_ssize_t;
-    // SAFETY: pointer and size describe the slice.
-    unsafe { Owned::steal(ffi::PyBytes_FromStringAndSize(data.as_ptr().cast(), size)) }
-}
-
 impl Buffer {
     #[inline]
     pub(super) fn len(&self) -> usize {
@@ -133,7 +125,7 @@ impl Buffer {
         {
             return Ok(chunk);
         }
-        let taken = self.look(|unread| bytes(&unread[..count]))?;
+        let taken = self.look(|unread| call::bytes(&unread[..count]))?;
         self.discard(count)?;
         Ok(taken)
     }

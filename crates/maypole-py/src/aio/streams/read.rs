@@ -6,7 +6,7 @@ use pyo3::ffi;
 
 use super::super::operation::{self, Operation, Step, Steps};
 use super::super::stdlib;
-use super::buffer::{bytes, find};
+use super::buffer::find;
 use super::reader::ReaderObject;
 use crate::capi::class::{Class, fast, noargs};
 use crate::capi::error::{check, raise, restore, type_error, value_error};
@@ -104,7 +104,7 @@ fn readuntil(this: &ReaderObject, args: Args<'_>) -> Result<Owned> {
     };
     match separator {
         Some(separator) => operation::new(&READ_UNTIL, this, Some(separator)),
-        None => operation::new(&READ_UNTIL, this, Some(&*bytes(b"\n")?)),
+        None => operation::new(&READ_UNTIL, this, Some(&*call::bytes(b"\n")?)),
     }
 }
 
@@ -162,7 +162,7 @@ fn try_to_read_all(this: &ReaderObject, operation: &Operation) -> Result<Step> {
     if !this.eof.get() {
         return this.wait(operation, "read");
     }
-    let joined = bytes(b"")?.call_method(&stdlib::names().join, &[&blocks])?;
+    let joined = call::bytes(b"")?.call_method(&stdlib::names().join, &[&blocks])?;
     Ok(Step::Return(joined))
 }
 

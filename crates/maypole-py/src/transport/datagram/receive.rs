@@ -6,14 +6,13 @@
 use std::io::ErrorKind;
 
 use maypole_sys::datagram::{self, Address};
-use pyo3::ffi;
 
 use super::{DatagramFields, report};
 use crate::address;
 use crate::asyncio;
 use crate::capi::error::{memory_error, os_error, take};
 use crate::capi::object::{boolean, none};
-use crate::capi::{Args, Obj, Owned, Raised, Result, names};
+use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
 use crate::transport::read::fatal;
 
 /// How many datagrams one event delivers at most, so that a flooded socket leaves the others their turn.
@@ -97,7 +96,7 @@ fn receive(fields: &DatagramFields) -> std::result::Result<(Owned, Owned), Faile
             buffer.resize(DATAGRAM_MAX, 0);
         }
         match datagram::recv(fields.fd.get(), &mut buffer[..DATAGRAM_MAX]) {
-            Ok((size, from)) => (bytes(&buffer[..size])?, from),
+            Ok((size, from)) => (call::bytes(&buffer[..size])?, from),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
                 return Err(Failed::Later);
             }
@@ -106,12 +105,6 @@ fn receive(fields: &DatagramFields) -> std::result::Result<(Owned, Owned), Faile
     };
     // Only now, when the buffer is not borrowed: making a tuple may run the collector.
     Ok((data, sender(fields, &from)?))
-}
-
-fn bytes(data: &[u8]) -> Result<Owned> {
-    let size = data.len() as ffi::Py_ssize_t;
-    // SAFETY: pointer and size describe the slice.
-    unsafe { Owned::steal(ffi::PyBytes_FromStringAndSize(data.as_ptr().cast(), size)) }
 }
 
 /// The object of a sender's address.
