@@ -18,7 +18,7 @@ use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, add_function, enter, fast, getter, module_function};
 use crate::capi::error::{check, memory_error};
 use crate::capi::object::{boolean, none};
-use crate::capi::{Args, Obj, Owned, Result, call, names};
+use crate::capi::{Args, Obj, Owned, Result, call, names, nesting};
 use crate::event_loop::LoopObject;
 use crate::future::outcome::exception;
 use crate::future::{self, FutureObject, State};
@@ -299,6 +299,11 @@ fn get_class(_: &Gathering) -> Result<Owned> {
 }
 
 unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
+    // SAFETY: an object of our type whose count has reached zero.
+    unsafe { nesting::free(this, free) };
+}
+
+unsafe fn free(this: *mut ffi::PyObject) {
     // SAFETY: an object of our type whose count has reached zero; the finalizer may bring it back.
     if unsafe { ffi::PyObject_CallFinalizerFromDealloc(this) } < 0 {
         return;

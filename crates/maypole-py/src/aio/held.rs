@@ -8,7 +8,7 @@ use pyo3::ffi;
 use super::stdlib::string_of;
 use crate::capi::class::{Class, Native, Visitor, enter};
 use crate::capi::error::type_error;
-use crate::capi::{Obj, Owned, Raised, Result, call};
+use crate::capi::{Obj, Owned, Raised, Result, call, nesting};
 
 /// An object that holds Python references. Zeroed memory is a valid one.
 pub(super) trait Held: Native {
@@ -151,6 +151,11 @@ unsafe extern "C" fn initialise<T: Held>(
 }
 
 unsafe extern "C" fn dealloc<T: Held>(this: *mut ffi::PyObject) {
+    // SAFETY: an object of our type whose count has reached zero.
+    unsafe { nesting::free(this, free::<T>) };
+}
+
+unsafe fn free<T: Held>(this: *mut ffi::PyObject) {
     // SAFETY: an object of our type whose count has reached zero.
     let (class, object) = unsafe { (ffi::Py_TYPE(this), T::of(this)) };
     // SAFETY: as above.

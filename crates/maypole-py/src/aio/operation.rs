@@ -25,7 +25,7 @@ use crate::capi::class::{Class, Native, Visitor, enter, fast, getter, noargs, se
 use crate::capi::error::{attribute_error, check, current_is, restore, runtime_error, take, type_error};
 use crate::capi::object::{boolean, none};
 use crate::capi::pool::{Pool, track};
-use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, names};
+use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, names, nesting};
 use crate::event_loop::LoopObject;
 use crate::future::iterator::{exception_to_throw, itself, stop_iteration};
 use crate::future::{self, FutureObject};
@@ -642,6 +642,11 @@ unsafe extern "C" fn refuse_new(
 }
 
 unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
+    // SAFETY: an object of our type whose count has reached zero.
+    unsafe { nesting::free(this, free) };
+}
+
+unsafe fn free(this: *mut ffi::PyObject) {
     // SAFETY: an object of our type whose count has reached zero.
     let (class, operation) = unsafe { (ffi::Py_TYPE(this), Operation::of(this)) };
     // SAFETY: as above.

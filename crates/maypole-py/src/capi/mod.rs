@@ -13,6 +13,7 @@
 //! * [`args`]: reading the arguments of a fast call.
 //! * [`names`]: interned strings.
 //! * [`cell`]: process-wide values protected by the interpreter lock.
+//! * [`nesting`]: freeing long chains without a stack frame for each link.
 //! * [`pool`]: memory of dead objects, kept for the next ones.
 //! * `signature`: what `inspect.signature` says of native methods.
 //! * [`member`]: the places of `__slots__` inside objects of pure Python classes.
@@ -30,6 +31,7 @@ pub(crate) mod error;
 pub(crate) mod field;
 pub(crate) mod member;
 pub(crate) mod names;
+pub(crate) mod nesting;
 pub(crate) mod object;
 pub(crate) mod pool;
 mod signature;

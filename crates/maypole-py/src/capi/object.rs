@@ -66,6 +66,13 @@ impl Obj {
         self.as_ptr() == none_ptr()
     }
 
+    /// Whether the collector knows objects of this type: those that can hold others.
+    #[inline(always)]
+    pub(crate) fn is_collected(&self) -> bool {
+        // SAFETY: the type of a live object.
+        unsafe { ffi::PyType_HasFeature(self.type_ptr(), ffi::Py_TPFLAGS_HAVE_GC) != 0 }
+    }
+
     #[inline(always)]
     pub(crate) fn is_true(&self) -> bool {
         // SAFETY: `Py_True` is immortal.

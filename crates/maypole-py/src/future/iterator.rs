@@ -13,7 +13,7 @@ use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, enter, fast, noargs};
 use crate::capi::error::{restore, runtime_error, type_error};
 use crate::capi::object::none;
-use crate::capi::{Args, Field, Obj, Owned, Raised, Result};
+use crate::capi::{Args, Field, Obj, Owned, Raised, Result, nesting};
 
 /// `am_await` and `tp_iter`: the future itself.
 pub(crate) unsafe extern "C" fn itself(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
@@ -200,6 +200,11 @@ fn thrown(kind: &Obj, value: Option<&Obj>) -> Result<Owned> {
 }
 
 unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
+    // SAFETY: an object of our type whose count has reached zero.
+    unsafe { nesting::free(this, free) };
+}
+
+unsafe fn free(this: *mut ffi::PyObject) {
     // SAFETY: an object of our type whose count has reached zero.
     let class = unsafe { ffi::Py_TYPE(this) };
     // SAFETY: as above.

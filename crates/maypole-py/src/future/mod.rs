@@ -29,7 +29,7 @@ use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, enter, fast, getter, noargs, setter};
 use crate::capi::error::{check, runtime_error};
 use crate::capi::pool::track;
-use crate::capi::{Field, Obj, Owned, Raised, Result, names};
+use crate::capi::{Field, Obj, Owned, Raised, Result, names, nesting};
 use crate::event_loop::LoopObject;
 use callbacks::Callback;
 
@@ -227,6 +227,16 @@ impl FutureObject {
         }
     }
 
+    /// Whether freeing the future can free objects that free others in turn; a number or a text as the result cannot.
+    #[inline]
+    fn may_free_others(&self) -> bool {
+        self.outcome.peek().is_some_and(Obj::is_collected)
+            || self.callbacks.borrow().is_some()
+            || [&self.waiter, &self.dict, &self.exception_tb]
+                .iter()
+                .any(|field| !field.is_empty())
+    }
+
     /// Where the future was made, if the loop was in debug mode.
     pub(crate) fn source_traceback(&self) -> Option<Owned> {
         self.source_traceback.get()
@@ -329,6 +339,19 @@ fn already_initialised(class: &Obj) -> Raised {
 }
 
 unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
+    // SAFETY: an object of our type whose count has reached zero.
+    let nests = unsafe { FutureObject::of(this) }.may_free_others();
+    // SAFETY: as above.
+    unsafe {
+        if nests {
+            nesting::free(this, free)
+        } else {
+            free(this)
+        }
+    };
+}
+
+unsafe fn free(this: *mut ffi::PyObject) {
     // SAFETY: an object of our type whose count has reached zero.
     let (class, fields) = unsafe { (ffi::Py_TYPE(this), FutureObject::of(this)) };
     let plain = class.cast() == TYPE.get().as_ptr() && !fields.log_traceback.get();

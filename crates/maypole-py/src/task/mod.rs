@@ -31,7 +31,7 @@ use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, enter, fast, noargs};
 use crate::capi::error::{check, restore, take};
 use crate::capi::pool::track;
-use crate::capi::{Field, Obj, Owned, Raised, Result, call};
+use crate::capi::{Field, Obj, Owned, Raised, Result, call, nesting};
 use crate::event_loop::LoopObject;
 use crate::future::{self, FutureObject};
 
@@ -360,6 +360,15 @@ unsafe extern "C" fn initialise(
 }
 
 unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
+    if nesting::is_deep() {
+        // SAFETY: an object of our type whose count has reached zero.
+        registry::remove(unsafe { TaskObject::of(this) });
+    }
+    // SAFETY: as above; where it has to wait, the list of tasks does not lead to it any more.
+    unsafe { nesting::free(this, free) };
+}
+
+unsafe fn free(this: *mut ffi::PyObject) {
     // SAFETY: an object of our type whose count has reached zero.
     let (class, task) = unsafe { (ffi::Py_TYPE(this), TaskObject::of(this)) };
     let plain = class.cast() == TYPE.get().as_ptr() && task.future.is_done() && !task.future.is_unretrieved();
