@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from maypole import marks
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -138,6 +140,16 @@ class Listeners:
                 listener(event)
             except Exception:
                 log.exception("a listener of %s %r failed on %r", self.kind, self.name, what)
+
+
+def _begin_to_mark() -> Callable[[], None]:
+    """Write events onto the timeline of the recording that has begun; without one, nothing is imported."""
+    from maypole.patterns.timeline import mark
+
+    return subscribe(mark)
+
+
+marks.while_taken(_begin_to_mark)
 
 
 def loop_time() -> float:

@@ -85,7 +85,7 @@ class Pool(Generic[R]):
         leak_after: seconds after which a lease is reported with the place in the code that took it.
         name: for messages, stats and events.
         on_event: called with each `PatternEvent`: ``wait``, ``grant`` (after a wait), ``reject``,
-            ``create``, ``fail``, ``close``, ``leak``.
+            ``create``, ``fail``, ``broken``, ``close``, ``leak``.
 
     Tasks are served in the order they came. The resource that came back last is lent first, so that those not
     needed grow old and go.

@@ -8,7 +8,7 @@ import random
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from maypole.patterns.deadline import without_deadline
-from maypole.patterns.events import log
+from maypole.patterns.events import log, loop_time
 from maypole.patterns.lease import Item
 from maypole.patterns.tasks import cancel_all, keep
 
@@ -183,6 +183,7 @@ class Stock(Generic[R]):
         """Take back what was lent."""
         self.lent -= 1
         if bad:
+            self.events.tell("broken", loop_time())
             self.dispose(item)
             self.provide()
         else:
@@ -271,6 +272,7 @@ class Stock(Generic[R]):
             self.put(item)
         else:
             self.lost += 1
+            self.events.tell("broken", self.loop().time())
             self.dispose(item)
         self._gone()
 

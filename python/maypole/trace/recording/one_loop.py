@@ -14,6 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from maypole import marks
 from maypole.trace import watchdog
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class LoopRecording:
         self._original_run = vars(loop).get("run_in_executor")
         self._run = self._timed_run_in_executor  # one object, to be known again
         loop.run_in_executor = self._run
+        self._take_no_marks = marks.take(self)
 
     def end(self) -> bytes:
         """Stop, and return the document without its "program"; also when the loop is closed or stuck.
@@ -60,6 +62,7 @@ class LoopRecording:
         """
         if self._over:
             raise RuntimeError("the recording has ended already")
+        self._take_no_marks()
         if self._watchdog is not None:
             self._watchdog.stop()  # it writes down the stall that it sees
         self._over = True
@@ -72,6 +75,19 @@ class LoopRecording:
                 self.loop.run_in_executor = self._original_run
         document: bytes = self.loop._trace_end()
         return document
+
+    def mark(self, source: str, text: str) -> None:
+        """Note what a library or the program writes down, with the task that runs, if one does.
+
+        From another thread it is noted in one of the next turns, with the time of now and without a task.
+        """
+        now_ns = self._now_ns()
+        about = ("marks", now_ns, now_ns, f"{source}\0{text}", 0)
+        if asyncio._get_running_loop() is self.loop:
+            self._note(*about)
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: its recording is as good as over
+                self.loop.call_soon_threadsafe(self._note, *about)
 
     def _now_ns(self) -> int:
         """Nanoseconds since the recording began; the last ones once it is over."""
