@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 120
 OWN_LOOP = "maypole on its loop"
+ASYNCIO_ON_OURS = "asyncio on maypole's loop"
+ON_OUR_LOOP = (OWN_LOOP, ASYNCIO_ON_OURS)
 
 GOALS_US = {"limit": 0.5, "bulkhead": 0.5, "breaker": 0.8, "channel": 1.5, "amap": 1.0}
 """What a call of ours may cost, in microseconds on a quiet machine."""
+
+GOALS_TIMES = {("grant", "maypole"): ("asyncio", 1.2), ("grant", OWN_LOOP): (ASYNCIO_ON_OURS, 1.2)}
+"""How many times the CPU time of another cell a call of ours may cost."""
 
 ROWS = {
     "limit": "rate limit, `async with`, a unit is there",
@@ -120,6 +125,7 @@ async def aiolimiter_grant(count: int) -> None:
     await all_of(lambda _: limiter.acquire(), count)
 
 
+@cost("grant", ASYNCIO_ON_OURS)
 @cost("grant", "asyncio")
 async def plain_sleeps(count: int) -> None:
     await all_of(lambda number: asyncio.sleep((number + 1) / 10_000), count)
@@ -278,7 +284,7 @@ def measure_here(what: str, library: str) -> int:
             "wall_us": (time.perf_counter() - wall) * 1e6 / count,
         }
 
-    if library == OWN_LOOP:
+    if library in ON_OUR_LOOP:
         import maypole
 
         print(json.dumps(maypole.run(measured())))
@@ -308,7 +314,7 @@ def measure_all(rounds: int, program: str) -> list[dict[str, Any]]:
 
 def installed(library: str) -> str | None:
     """The version of the library that a cell measures."""
-    return version("maypole" if library == OWN_LOOP else library)
+    return version("maypole" if library in ON_OUR_LOOP else library)
 
 
 def run_cell(program: str, what: str, library: str) -> dict[str, float]:
@@ -343,7 +349,8 @@ def tables(rows: list[dict[str, Any]]) -> list[str]:
         of_row = [row for row in rows if row["what"] == what and row["cpu_us"]]
         own = next((row for row in of_row if row["library"] == "maypole"), None)
         for row in of_row:
-            lines.append(f"| {title} | {cell_name(row)} | {spread(row)} | {times(own, row)} | {goal(row)} |")
+            wanted = goal(row, of_row)
+            lines.append(f"| {title} | {cell_name(row)} | {spread(row)} | {times(own, row)} | {wanted} |")
             title = ""
     return lines
 
@@ -353,6 +360,8 @@ def cell_name(row: dict[str, Any]) -> str:
         "asyncio": {"grant": "asyncio.sleep", "bulkhead": "asyncio.Semaphore", "channel": "asyncio.Queue"}
     }
     library = row["library"]
+    if library == ASYNCIO_ON_OURS:
+        return f"{names['asyncio'][row['what']]} on maypole's loop"
     name = names.get(library, {}).get(
         row["what"], "gather and a semaphore" if library == "asyncio" else library
     )
@@ -378,6 +387,13 @@ def by_round(row: dict[str, Any]) -> dict[int, float]:
     return {int(number): value for number, value in row["cpu_us"].items()}
 
 
-def goal(row: dict[str, Any]) -> str:
+def goal(row: dict[str, Any], of_row: list[dict[str, Any]]) -> str:
+    """What a call of ours may cost; where that is a multiple of another one's, also how many times it is."""
+    cell = (row["what"], row["library"])
+    if cell in GOALS_TIMES:
+        other, most = GOALS_TIMES[cell]
+        beside = next((one for one in of_row if one["library"] == other), None)
+        ratio = times(beside, row)
+        return f"≤ {most:g} times {cell_name(beside)}: {ratio}" if beside is not None else ""
     limit = GOALS_US.get(row["what"])
     return "" if limit is None or row["library"] != "maypole" else f"≤ {limit:g}"

@@ -1545,7 +1545,7 @@ class Breaker:
     def admit(self, now: float) -> Lease | None:
         """Ask to make a call; None when it must not be made, and `blocked` says why."""
 
-    def enter(self, now: float) -> Lease | None:
+    def enter(self) -> Lease | None:
         """Ask for a call of a closed breaker that times none and has nothing to tell; None: ask `admit`."""
 
     def blocked(self) -> tuple[_BreakerState, float | None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from asyncio import get_running_loop
 from dataclasses import dataclass
 from functools import wraps
 from inspect import isawaitable, iscoroutine, iscoroutinefunction
@@ -66,7 +65,8 @@ class CircuitBreaker:
         ignore: exceptions that count as nothing.
         is_failure: called with each result of `call` and of decorated functions, and with each exception that
             ``failures`` names: whether it is a failure. If it raises, that is one.
-        on_event: called with each `PatternEvent`: ``transition`` (``from``, ``to``, ``reason``), ``reject``.
+        on_event: called with each `PatternEvent`: ``transition`` (``from``, ``to``, ``reason``), ``probe``,
+            ``reject``.
 
     A cancelled call, `KeyboardInterrupt`, what ``ignore`` names and any `Rejected` (a refusal by a pattern of
     this process, not by the remote) give the permit back uncounted. Put a timeout inside of the breaker:
@@ -191,6 +191,8 @@ class CircuitBreaker:
             self._tell_changes()
         if lease is None:
             return None
+        if self.events and self._core.state == "half_open":
+            self.events.tell("probe", now())
         if self._times_calls:
             self._watch()
         return Permit(self, lease)
@@ -205,7 +207,7 @@ class CircuitBreaker:
 
     async def __aenter__(self) -> Permit:
         """Ask to make a call; what happens in the block is its result, unless the permit is ended in it."""
-        lease = self._core.enter(get_running_loop().time())
+        lease = self._core.enter()
         permit = self.acquire() if lease is None else Permit(self, lease)
         self._permits.push(permit)
         return permit

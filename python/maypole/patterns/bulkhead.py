@@ -290,7 +290,7 @@ class Bulkhead:
     async def _wait(self, n: int, group: int, timeout: float | None, priority: int = 0) -> None:
         timeout = within(self.timeout if timeout is None else timeout)
         loop = asyncio.get_running_loop()
-        turn = Turn(loop, n)
+        turn = Turn(loop, n, loop.time())
         if timeout is not None and timeout <= 0:
             raise self._refusal(turn, "no place is free", count=True)
         ticket = self._core.join(turn.since, n, group, turn, priority)

@@ -233,15 +233,34 @@ class RateLimit:
         Cancel safety: a task that is cancelled while it waits takes nothing, also if its turn had just come.
         """
         loop = asyncio.get_running_loop()
-        if not self._core.enter(loop.time(), n):
-            await self._wait(loop, n, timeout)
+        since = loop.time()
+        if self._core.enter(since, n):
+            return
+        timeout = within(timeout)
+        turn = Turn(loop, n, since)
+        ticket = self._join(turn, timeout)
+        if turn.granted_at is not None:
+            return
+        heard = bool(self.events)  # who has not heard of the wait hears of no grant
+        if heard:
+            self.events.tell("wait", since, n=n)
+        timer = None if timeout is None else loop.call_later(timeout, self._too_late, turn, ticket, timeout)
+        try:
+            await turn.future
+        except BaseException:
+            self._left(turn, ticket)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if heard:
+            self.events.tell("grant", loop.time(), n=n, waited=loop.time() - since)
 
     def __aenter__(self) -> Awaitable[None]:
         """Wait for one unit, as `acquire` does."""
-        loop = asyncio.get_running_loop()
-        if self._core.enter(loop.time()):
+        if self._core.enter(asyncio.get_running_loop().time()):
             return _READY
-        return self._wait(loop, 1, None)
+        return self.acquire()
 
     def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -268,7 +287,8 @@ class RateLimit:
         0.1
         """
         self._core.check_weight(n)
-        turn = Turn(asyncio.get_running_loop(), n)
+        loop = asyncio.get_running_loop()
+        turn = Turn(loop, n, loop.time())
         return Reservation(self, turn, self._join(turn, None))
 
     def pause(self, seconds: float) -> None:
@@ -356,25 +376,6 @@ class RateLimit:
             for kind, first, second in self._core.rules
         )
         return f"<RateLimit {self.name or ''} {rules}, {self._core.waiting} waiting>".replace("  ", " ")
-
-    async def _wait(self, loop: asyncio.AbstractEventLoop, n: float, timeout: float | None) -> None:
-        timeout = within(timeout)
-        turn = Turn(loop, n)
-        ticket = self._join(turn, timeout)
-        if turn.granted_at is not None:
-            return
-        self.events.tell("wait", turn.since, n=n)
-        timer = None if timeout is None else loop.call_later(timeout, self._too_late, turn, ticket, timeout)
-        try:
-            await turn.future
-        except BaseException:
-            self._left(turn, ticket)
-            raise
-        finally:
-            if timer is not None:
-                timer.cancel()
-        if self.events:
-            self.events.tell("grant", loop.time(), n=n, waited=loop.time() - turn.since)
 
     def _join(self, turn: Turn, timeout: float | None) -> int:
         ticket, why, delay = self._core.join(turn.since, turn.n, timeout, turn)

@@ -233,7 +233,7 @@ class RedisRateLimit:
         timeout = within(timeout)
         if timeout is not None and timeout <= 0 and self._line:
             raise self._refusal("others are waiting", None)
-        await self._wait(Turn(loop, n), timeout)
+        await self._wait(Turn(loop, n, loop.time()), timeout)
 
     async def pause(self, seconds: float) -> None:
         """Let nothing through for so many seconds, in all processes; nothing but time lifts it.

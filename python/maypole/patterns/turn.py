@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def now() -> float:
@@ -27,31 +23,39 @@ class Turn:
         since: when the wait began, on the loop's clock.
     """
 
-    __slots__ = ("_fate", "future", "loop", "n", "since")
+    __slots__ = ("_fates", "future", "loop", "n", "since")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, n: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, n: float, since: float) -> None:
         self.loop = loop
         self.n = n
-        self.since = loop.time()
+        self.since = since
         self.future: asyncio.Future[None] = loop.create_future()
-        self._fate: dict[str, int | None] = {}  # its setdefault is one step for all threads
+        self._fates: list[int | None] = []  # the first counts; an append is one step for all threads
 
     @property
     def granted_at(self) -> int | None:
         """The instant of the grant, as the decision's clock counts; None when it was not granted."""
-        return self._fate.get("granted_at")
+        return self._fates[0] if self._fates else None
 
     def grant(self, at: int) -> bool:
         """Let it go on; False when it has given up, or its loop is closed: the grant must be given back."""
-        return self._fate.setdefault("granted_at", at) is not None and self._in_its_loop(self._go_on, None)
+        self._fates.append(at)
+        if self._fates[0] is None:
+            return False
+        if asyncio._get_running_loop() is not self.loop:
+            return self._in_its_loop(None)
+        if not self.future.done():
+            self.future.set_result(None)
+        return True
 
     def give_up(self) -> int | None:
         """Go on without a grant; returns the instant of one that came before, which must be given back."""
-        return self._fate.setdefault("granted_at", None)
+        self._fates.append(None)
+        return self._fates[0]
 
     def refuse(self, error: BaseException) -> None:
         """Let its wait raise."""
-        self._in_its_loop(self._go_on, error)
+        self._in_its_loop(error)
 
     def _go_on(self, error: BaseException | None) -> None:
         if self.future.done():
@@ -62,14 +66,12 @@ class Turn:
             self.future.set_exception(error)
             self.future.exception()  # a reservation may never be awaited, and need not be
 
-    def _in_its_loop(
-        self, go_on: Callable[[BaseException | None], None], error: BaseException | None
-    ) -> bool:
+    def _in_its_loop(self, error: BaseException | None) -> bool:
         if asyncio._get_running_loop() is self.loop:
-            go_on(error)
+            self._go_on(error)
             return True
         try:
-            self.loop.call_soon_threadsafe(go_on, error)
+            self.loop.call_soon_threadsafe(self._go_on, error)
         except RuntimeError:  # closed
             return False
         return True

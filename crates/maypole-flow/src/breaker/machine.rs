@@ -145,25 +145,29 @@ impl Breaker {
                 retry_after_ns: self.retry_after_ns(),
             });
         }
-        self.calls.admitted += 1;
-        self.next_ticket += 1;
-        let ticket = Ticket(self.next_ticket);
+        let admission = self.admitted(now_ns);
         if self.settings.slow_ns.is_some() && !matches!(self.state, State::Disabled) {
-            self.under_way.join(ticket, now_ns);
+            self.under_way.join(admission.ticket, now_ns);
         }
-        Ok(Admission {
-            generation: self.generation,
-            ticket,
-            started_ns: now_ns,
-        })
+        Ok(admission)
     }
 
-    /// Ask to make a call, as [`Breaker::admit`] does, where no answer but yes is possible and nothing changes: closed,
+    /// Ask to make a call, as [`Breaker::admit`] does, where no answer but yes is possible and time plays no part: closed,
     /// no call is timed, and all transitions were taken. `None` says nothing: ask [`Breaker::admit`].
-    pub fn enter(&mut self, reading_ns: u64) -> Option<Admission> {
+    pub fn enter(&mut self) -> Option<Admission> {
         let plain =
             matches!(self.state, State::Closed) && self.settings.slow_ns.is_none() && !self.has_transitions();
-        if plain { self.admit(reading_ns).ok() } else { None }
+        plain.then(|| self.admitted(self.clock.latest_ns()))
+    }
+
+    const fn admitted(&mut self, now_ns: u64) -> Admission {
+        self.calls.admitted += 1;
+        self.next_ticket += 1;
+        Admission {
+            generation: self.generation,
+            ticket: Ticket(self.next_ticket),
+            started_ns: now_ns,
+        }
     }
 
     /// The call has not begun: its owner waits for something else, and no time runs until [`Breaker::begin`].

@@ -51,8 +51,8 @@ impl PyBreaker {
     }
 
     /// Ask to make a call of a closed breaker that times none and has nothing to tell; None: ask `admit`.
-    fn enter(slf: PyRef<'_, Self>, now: f64) -> Option<PyLease> {
-        let admitted = held(&slf.0).breaker.enter(deadline_ns(now))?;
+    fn enter(slf: PyRef<'_, Self>) -> Option<PyLease> {
+        let admitted = held(&slf.0).breaker.enter()?;
         Some(PyLease {
             breaker: slf.into(),
             admission: Mutex::new(Some(admitted)),
