@@ -281,8 +281,7 @@ impl Operation {
     #[inline]
     pub(super) fn drop_timer(&self) {
         if self.timed.replace(false)
-            && let Ok(event_loop) = self.future.event_loop()
-            && let Some(own) = LoopObject::downcast(event_loop)
+            && let Some(own) = self.future.loop_if_begun().and_then(LoopObject::downcast)
         {
             // The operation itself stays alive: whoever runs it holds it.
             drop(own.take_timer(Key::from_bits(self.timer.get())));
@@ -316,10 +315,6 @@ impl Operation {
         self.steps
             .get()
             .ok_or_else(|| runtime_error("the operation was cleared"))
-    }
-
-    fn owner(&self) -> Owned {
-        self.owner.get_or_none()
     }
 }
 
@@ -368,9 +363,12 @@ impl Operation {
         }
     }
 
+    /// Calls a step. Only an object that the steps were made for may be given to them, so one that the collector cleared ends here.
     #[inline(always)]
-    fn with_owner<R>(&self, body: impl FnOnce(&Obj) -> R) -> R {
-        let owner = self.owner();
+    fn with_owner<R>(&self, body: impl FnOnce(&Obj) -> Result<R>) -> Result<R> {
+        let Some(owner) = self.owner.get() else {
+            return Err(runtime_error("the operation was cleared"));
+        };
         body(&owner)
     }
 
@@ -411,7 +409,7 @@ impl Operation {
     fn drive_delegate(&self, exception: Option<Owned>) -> Result<Driven> {
         let inner = self.value();
         self.stage.set(Stage::Running);
-        match resume_awaitable(&inner, exception) {
+        match resume_nested(&inner, exception) {
             Resumed::Yielded(value) => {
                 self.stage.set(Stage::Delegated);
                 Ok(Driven::Yielded(value))
@@ -471,6 +469,18 @@ fn not_awaitable(given: &Obj) -> Raised {
         )
     };
     Raised
+}
+
+/// An awaitable may have another in its place, and so on: Python's limit holds here, too.
+fn resume_nested(inner: &Obj, exception: Option<Owned>) -> Resumed {
+    // SAFETY: the lock is held, and the text is a C string.
+    if unsafe { ffi::Py_EnterRecursiveCall(c" while awaiting an object".as_ptr()) } != 0 {
+        return Resumed::Raised;
+    }
+    let resumed = resume_awaitable(inner, exception);
+    // SAFETY: entered above.
+    unsafe { ffi::Py_LeaveRecursiveCall() };
+    resumed
 }
 
 fn resume_awaitable(inner: &Obj, exception: Option<Owned>) -> Resumed {

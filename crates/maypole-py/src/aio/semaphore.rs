@@ -219,7 +219,7 @@ impl SemaphoreObject {
     #[inline]
     fn begin(&self, operation: &Operation, answer: fn() -> Owned) -> Result<Step> {
         if !self.is_locked()? {
-            self.value.set(self.value.get() - 1);
+            self.value.set(self.value.get().saturating_sub(1));
             return Ok(Step::Return(answer()));
         }
         let event_loop = self.bound.bind()?;
@@ -240,7 +240,7 @@ impl SemaphoreObject {
         self.waiters.remove(operation)?;
         let future = operation.future();
         if future.is_done() && !future.is_cancelled() {
-            self.value.set(self.value.get() + 1);
+            self.value.set(self.value.get().saturating_add(1));
         }
         self.wake_as_many_as_may()
     }
@@ -257,7 +257,7 @@ impl SemaphoreObject {
         let Some(waiter) = self.waiters.first_pending()? else {
             return Ok(false);
         };
-        self.value.set(self.value.get() - 1);
+        self.value.set(self.value.get().saturating_sub(1));
         finish(&waiter, boolean(true))?;
         Ok(true)
     }
@@ -267,7 +267,7 @@ impl SemaphoreObject {
         if self.is_bounded.get() && self.value.get() >= self.bound_value.get() {
             return Err(value_error("BoundedSemaphore released too many times"));
         }
-        self.value.set(self.value.get() + 1);
+        self.value.set(self.value.get().saturating_add(1));
         self.wake_next().map(drop)
     }
 }

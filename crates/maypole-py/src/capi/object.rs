@@ -61,6 +61,14 @@ impl Obj {
         std::ptr::eq(self, other)
     }
 
+    /// Whether anybody refers to the object. In a list without references one may stand that waits to be freed: CPython puts off
+    /// the freeing of what is nested deeply.
+    #[inline]
+    pub(crate) fn is_referred_to(&self) -> bool {
+        // SAFETY: the object's memory is there.
+        unsafe { ffi::Py_REFCNT(self.as_ptr()) > 0 }
+    }
+
     #[inline(always)]
     pub(crate) fn is_none(&self) -> bool {
         self.as_ptr() == none_ptr()

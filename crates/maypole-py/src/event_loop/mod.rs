@@ -38,6 +38,7 @@ use pyo3::ffi;
 
 pub(crate) use class::{init, register};
 use pools::Pools;
+use transports::Transports;
 
 use crate::capi::class::{Native, Visitor};
 use crate::capi::{Field, Owned, Result};
@@ -84,8 +85,8 @@ pub(crate) struct LoopObject {
     pub(crate) read_buffer: RefCell<Vec<u8>>,
     /// Transports that have to send at the end of the turn.
     to_flush: RefCell<Vec<Owned>>,
-    /// The native stream transports by descriptor; null for none. They take themselves out.
-    transports: RefCell<Vec<*mut ffi::PyObject>>,
+    /// The native stream transports by descriptor. They take themselves out.
+    transports: RefCell<Transports>,
     /// Memory of dead handles, futures and tasks.
     pub(crate) pools: Pools,
     closed: Cell<bool>,
@@ -151,7 +152,7 @@ impl LoopObject {
             running_serial: Cell::new(0),
             read_buffer: RefCell::new(Vec::new()),
             to_flush: RefCell::new(Vec::new()),
-            transports: RefCell::new(Vec::new()),
+            transports: RefCell::new(Transports::default()),
             pools: Pools::new(),
             closed: Cell::new(false),
             stopping: Cell::new(false),

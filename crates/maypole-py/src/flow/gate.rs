@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyIndexError, PyRuntimeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::{Durations, durations, held, refuse};
+use super::{Durations, durations, each, held, refuse};
 
 /// So many places, with a line of whatever waits for each group. Group 0 is everybody.
 #[pyclass(frozen, name = "Gate", module = "maypole._maypole")]
@@ -30,7 +30,8 @@ impl PyGate {
 #[pymethods]
 impl PyGate {
     #[new]
-    fn new(limit: u64, max_waiting: Option<usize>, shares: Vec<f64>) -> PyResult<Self> {
+    fn new(limit: u64, max_waiting: Option<usize>, shares: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let shares = each(shares, |share| share.extract())?;
         let gate = Gate::new(limit, max_waiting, &shares).map_err(refuse)?;
         Ok(Self {
             groups: gate.groups_len(),

@@ -7,7 +7,7 @@ use maypole_flow::{Gcra, Limiter, Refused, Rule, SlidingLog, Ticket};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
-use super::{Durations, duration_ns, durations, held, refuse};
+use super::{Durations, duration_ns, durations, each, held, refuse};
 
 /// One rule of a `Limiter`.
 #[pyclass(frozen, name = "Rule", module = "maypole._maypole")]
@@ -40,9 +40,9 @@ pub(super) struct PyLimiter(Mutex<Limiter<Py<PyAny>>>);
 #[pymethods]
 impl PyLimiter {
     #[new]
-    fn new(rules: Vec<PyRef<'_, PyRule>>, max_waiting: Option<usize>) -> Self {
-        let rules = rules.iter().map(|rule| rule.0.clone()).collect();
-        Self(Mutex::new(Limiter::new(rules, max_waiting)))
+    fn new(rules: &Bound<'_, PyAny>, max_waiting: Option<usize>) -> PyResult<Self> {
+        let rules = each(rules, |rule| Ok(rule.extract::<PyRef<'_, PyRule>>()?.0.clone()))?;
+        Ok(Self(Mutex::new(Limiter::new(rules, max_waiting))))
     }
 
     /// Take n now if nobody waits and every rule admits it. ValueError for a weight that can never be granted.

@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use maypole_core::deadline_ns;
 use maypole_flow::{Invalid, Waits};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 
 /// Add the classes to the module.
@@ -37,6 +37,16 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// Lock a value. What a panic left behind is still a value: each method leaves it whole before it can panic.
 fn held<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What an iterable gives. Its own word on its length is not asked for: memory would be taken for it.
+fn each<T>(given: &Bound<'_, PyAny>, take: impl Fn(&Bound<'_, PyAny>) -> PyResult<T>) -> PyResult<Vec<T>> {
+    let mut taken = Vec::new();
+    for item in given.try_iter()? {
+        taken.try_reserve(1).map_err(|_| PyMemoryError::new_err(()))?;
+        taken.push(take(&item?)?);
+    }
+    Ok(taken)
 }
 
 fn refuse(error: Invalid) -> PyErr {

@@ -169,6 +169,12 @@ impl FutureObject {
 
     #[inline(always)]
     pub(crate) fn state(&self) -> State {
+    /// The loop; `None`, and no exception, for a future whose `__init__` never ran.
+    #[inline(always)]
+    pub(crate) fn loop_if_begun(&self) -> Option<&Obj> {
+        self.event_loop.peek()
+    }
+
         self.state.get()
     }
 

@@ -58,8 +58,7 @@ fn get_name(this: &TaskObject) -> Result<Owned> {
 fn set_name(this: &TaskObject, args: Args<'_>) -> Result<Owned> {
     let (given, _) = args.at_least("set_name", &["value"], 1)?;
     this.name.set(text_of(given[0])?);
-    if let Ok(event_loop) = this.future.event_loop()
-        && let Some(own) = LoopObject::downcast(event_loop)
+    if let Some(own) = this.future.loop_if_begun().and_then(LoopObject::downcast)
         && own.observer.records()
     {
         own.observer.record_name(this);

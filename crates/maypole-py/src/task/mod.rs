@@ -144,8 +144,7 @@ impl TaskObject {
     }
 
     fn count_destroyed(&self) {
-        let event_loop = self.future.event_loop().ok();
-        if let Some(own) = event_loop.and_then(LoopObject::downcast) {
+        if let Some(own) = self.future.loop_if_begun().and_then(LoopObject::downcast) {
             own.observer.metrics.tasks_destroyed.add(1);
         }
     }
@@ -419,9 +418,8 @@ unsafe extern "C" fn finalize(this: *mut ffi::PyObject) {
 }
 
 fn report_destroyed(task: &TaskObject, object: &Obj) -> Result<()> {
-    let Ok(event_loop) = task.future.event_loop().map(Obj::own) else {
-        // A task whose `__init__` never ran has nobody to tell.
-        drop(take());
+    // A task whose `__init__` never ran has nobody to tell.
+    let Some(event_loop) = task.future.loop_if_begun().map(Obj::own) else {
         return Ok(());
     };
     let message = call::text("Task was destroyed but it is pending!")?;

@@ -11,7 +11,7 @@ use super::TaskObject;
 use crate::capi::cell::GilOnce;
 use crate::capi::class::Native;
 use crate::capi::error::memory_error;
-use crate::capi::{Owned, Result, call};
+use crate::capi::{Obj, Owned, Result, call};
 
 /// The places of a task in the list.
 #[repr(C)]
@@ -103,10 +103,11 @@ pub(crate) fn pending() -> Vec<Owned> {
 
 fn walk() -> impl Iterator<Item = Owned> {
     let mut place = REGISTRY.get().first.get();
-    std::iter::from_fn(move || {
+    let tasks = std::iter::from_fn(move || {
         // SAFETY: as in `add`; nothing here runs Python code, so the list cannot change meanwhile.
         let task = unsafe { place.as_ref() }?;
         place = task.links.next.get();
-        Some(task.as_obj().own())
-    })
+        Some(task.as_obj())
+    });
+    tasks.filter(|task| task.is_referred_to()).map(Obj::own)
 }

@@ -37,6 +37,8 @@ pub(super) fn begin(this: &Obj, fields: &StreamFields, connection: Connection<'_
     if fields.has_socket() {
         return Err(runtime_error("the transport has a connection already"));
     }
+    // One that was brought back from the dead may stand in the table of another loop.
+    forget_loop(this, fields);
     let (names, event_loop) = (names::get(), connection.event_loop);
     fields.fd.set(connection.fd);
     drop(fields.socket.replace(connection.socket));
@@ -49,7 +51,7 @@ pub(super) fn begin(this: &Obj, fields: &StreamFields, connection: Connection<'_
         drop(fields.server.replace(Some(server.own())));
         tell_server(server, &names.attach, this)?;
     }
-    event_loop.keep_transport(connection.fd, this);
+    event_loop.keep_transport(connection.fd, this)?;
     let made = connection.protocol.get_attr(&names.connection_made)?;
     call_soon(fields, &made, this)?;
     // Reading starts only when connection_made() was called.

@@ -64,25 +64,28 @@ fn read_ready(transport: &Obj, fields: &StreamFields) -> Result<()> {
             Ok(0) => Ok(None),
             Ok(size) => {
                 event_loop.observer.metrics.bytes_read.add(size as u64);
-                call::bytes(&buffer[..size]).map(Some).map_err(Later::from)
+                Ok(Some(call::bytes(&buffer[..size])))
             }
-            Err(error) => Err(os_error_unless_later(&error)),
+            Err(error) => Err(error),
         }
     };
-    match received {
-        Ok(Some(data)) if fields.tls.get() => {
+    // Only now, when the buffer is not borrowed: making an exception may run the collector.
+    match received.map_err(|error| os_error_unless_later(&error)) {
+        Ok(Some(Ok(data))) if fields.tls.get() => {
             call_protocol(transport, fields, "buffer_updated", |protocol| {
                 super::tls::receive(protocol, &data)
             })
             .map(drop)
         }
-        Ok(Some(data)) => call_protocol(transport, fields, "data_received", |protocol| {
+        Ok(Some(Ok(data))) => call_protocol(transport, fields, "data_received", |protocol| {
             protocol.call_method(&names::get().data_received, &[&data])
         })
         .map(drop),
         Ok(None) => end_of_file(transport, fields),
         Err(Later::Yes) => Ok(()),
-        Err(Later::No(Raised)) => fatal(transport, "Fatal read error on socket transport"),
+        Ok(Some(Err(Raised))) | Err(Later::No(Raised)) => {
+            fatal(transport, "Fatal read error on socket transport")
+        }
     }
 }
 
@@ -90,12 +93,6 @@ fn read_ready(transport: &Obj, fields: &StreamFields) -> Result<()> {
 enum Later {
     Yes,
     No(Raised),
-}
-
-impl From<Raised> for Later {
-    fn from(raised: Raised) -> Later {
-        Later::No(raised)
-    }
 }
 
 fn os_error_unless_later(error: &std::io::Error) -> Later {

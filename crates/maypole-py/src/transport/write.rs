@@ -38,6 +38,7 @@ pub(super) fn writelines(this: &Obj, fields: &StreamFields, args: Args<'_>) -> R
     let mut chunks = Vec::new();
     // SAFETY: an iterator; null means its end, or an error.
     while let Some(item) = unsafe { Owned::steal_opt(ffi::PyIter_Next(iterator.as_ptr())) } {
+        chunks.try_reserve(1).map_err(|_| memory_error())?;
         chunks.push(chunk_of(&item, "an item of the list")?);
     }
     // SAFETY: reading the indicator needs only the lock.

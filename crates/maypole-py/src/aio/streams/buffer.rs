@@ -12,7 +12,7 @@ use pyo3::ffi;
 
 use crate::capi::call::import_from;
 use crate::capi::class::Visitor;
-use crate::capi::error::{attribute_error, check};
+use crate::capi::error::{attribute_error, check, memory_error};
 use crate::capi::{Field, Obj, Owned, Raised, Result, call};
 
 /// Memory that an empty buffer keeps.
@@ -80,30 +80,41 @@ impl Buffer {
         // SAFETY: the type object is a static of the interpreter.
         if data.type_ptr() != &raw mut ffi::PyBytes_Type {
             let view = View::of(data)?;
-            self.push(view.memory());
-            return Ok(());
+            return self.push(view.memory());
         }
         if self.len() == 0 {
             self.forget();
             self.chunk.set(data.own());
+            Ok(())
         } else {
-            self.push(memory_of(data));
+            self.push(memory_of(data))
         }
-        Ok(())
     }
 
     /// Collects bytes in native memory.
-    fn push(&self, data: &[u8]) {
-        let chunk = self.chunk.take();
+    ///
+    /// # Errors
+    /// `MemoryError`: the buffer is as it was.
+    fn push(&self, data: &[u8]) -> Result<()> {
         let mut own = self.own.borrow_mut();
         let own = own.get_or_insert_default();
-        if let Some(chunk) = &chunk {
-            own.clear();
-            own.extend_from_slice(&memory_of(chunk)[self.start.replace(0)..]);
-        } else if self.start.get() > own.len() / 2 {
+        let unread = self
+            .chunk
+            .peek()
+            .map_or(&[][..], |chunk| &memory_of(chunk)[self.start.get()..]);
+        if self.chunk.is_empty() && self.start.get() > own.len() / 2 {
             own.drain(..self.start.replace(0));
         }
+        let reserved = own.try_reserve(unread.len() + data.len());
+        reserved.map_err(|_| memory_error())?;
+        if !self.chunk.is_empty() {
+            own.clear();
+            own.extend_from_slice(unread);
+            self.start.set(0);
+            drop(self.chunk.take());
+        }
         own.extend_from_slice(data);
+        Ok(())
     }
 
     #[cold]

@@ -98,6 +98,7 @@ impl held::Held for ProtocolObject {
     }
 
     fn clear(&self) {
+        self.is_plain.set(false);
         drop((self.event_loop.take(), self.reader.take()));
         self.drain_waiters.clear();
     }

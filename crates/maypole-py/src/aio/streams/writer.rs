@@ -101,6 +101,8 @@ impl held::Held for WriterObject {
     }
 
     fn clear(&self) {
+        self.plain_protocol.set(false);
+        self.plain_reader.set(false);
         drop([
             self.event_loop.take(),
             self.transport.take(),

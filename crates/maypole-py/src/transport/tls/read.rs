@@ -9,7 +9,7 @@ use super::write::{do_write, is_due, join, length, process_outgoing, slice};
 use super::{State, TlsProtocol};
 use crate::capi::call::integer;
 use crate::capi::class::Native;
-use crate::capi::error::runtime_error;
+use crate::capi::error::{memory_error, runtime_error};
 use crate::capi::object::none;
 use crate::capi::{Obj, Owned, Raised, Result, names};
 
@@ -111,7 +111,10 @@ fn read_chunks(this: &TlsProtocol, came: usize) -> Result<()> {
         }
         match first {
             None => first = Some(chunk),
-            Some(_) => chunks.push(chunk),
+            Some(_) => {
+                chunks.try_reserve(1).map_err(|_| memory_error())?;
+                chunks.push(chunk);
+            }
         }
         // Less than was asked for is the rest of a record.
         if size < wanted && TlsProtocol::pending(&this.incoming)? == 0 {
@@ -124,7 +127,7 @@ fn read_chunks(this: &TlsProtocol, came: usize) -> Result<()> {
             first
         } else {
             chunks.insert(0, first);
-            join(&chunks)?
+            join(chunks)?
         };
         if let Some(protocol) = this.app_protocol.get() {
             drop(protocol.call_method(&names::get().data_received, &[&data])?);

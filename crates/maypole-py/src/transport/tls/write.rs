@@ -13,7 +13,7 @@ use super::names::current_is_again;
 use super::{State, TlsProtocol};
 use crate::capi::class::Native;
 use crate::capi::object::none;
-use crate::capi::{Args, Obj, Owned, Raised, Result, names};
+use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
 
 /// So many bytes are encrypted without waiting for the end of the turn.
 const ENCRYPT_AT_ONCE: usize = 64 * 1024;
@@ -42,8 +42,16 @@ pub(super) fn length(object: &Obj) -> Result<usize> {
     usize::try_from(unsafe { ffi::PyObject_Size(object.as_ptr()) }).map_err(|_| Raised)
 }
 
-/// One `bytes` object of several.
-pub(super) fn join(chunks: &[Owned]) -> Result<Owned> {
+/// One `bytes` object of several. An engine of the program's own may give anything: Python joins what is no `bytes`.
+pub(super) fn join(chunks: Vec<Owned>) -> Result<Owned> {
+    if chunks.iter().all(|chunk| is_exact_bytes(chunk)) {
+        return join_bytes(&chunks);
+    }
+    let join = call::bytes(b"")?.get_attr(&*call::interned("join")?)?;
+    join.call(&[&*call::list(chunks)?])
+}
+
+fn join_bytes(chunks: &[Owned]) -> Result<Owned> {
     let size: usize = chunks.iter().map(|chunk| bytes_of(chunk).len()).sum();
     // SAFETY: the lock is held; the memory of the new object is filled at once.
     let joined = unsafe {
@@ -256,7 +264,7 @@ fn take_joined(backlog: &Obj) -> Result<Option<Owned>> {
     if chunks.len() == 1 {
         return Ok(chunks.pop());
     }
-    join(&chunks).map(Some)
+    join_bytes(&chunks).map(Some)
 }
 
 /// Gives what the engine has made to the transport beneath, unless that is full.
