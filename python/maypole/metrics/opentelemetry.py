@@ -1,4 +1,4 @@
-"""The metrics of loops as observable instruments of OpenTelemetry: the extra ``maypole[opentelemetry]``."""
+"""The metrics of loops and patterns as observable instruments: the extra ``maypole[opentelemetry]``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from maypole.metrics.catalogue import DISTRIBUTIONS, SERIES, Distribution, Series
 from maypole.metrics.histogram import USUAL
-from maypole.metrics.watched import WatchedLoops
+from maypole.metrics.pattern_series import PATTERN_SERIES, PatternSeries
+from maypole.metrics.watched import Described, WatchedLoops, WatchedPatterns
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
@@ -23,6 +24,9 @@ SAME_COLLECTION_S = 0.05
 
 LOOP = "maypole.loop.name"
 """The attribute that tells loops apart."""
+
+KIND, NAME = "maypole.pattern.kind", "maypole.pattern.name"
+"""The attributes that tell patterns apart."""
 
 UNITS = {"": "1", "seconds": "s", "bytes": "By"}
 
@@ -64,17 +68,14 @@ class LoopInstruments(WatchedLoops):
         name: str = "main",
         meter: Meter | None = None,
     ) -> None:
-        try:
-            from opentelemetry.metrics import get_meter
-        except ImportError:
-            raise ImportError("this needs opentelemetry-api: pip install maypole[opentelemetry]") from None
+        meter = _usual(meter)
         super().__init__()
         self.add(loop, name)
         self._lock = threading.Lock()
         self._asked_s = -SAME_COLLECTION_S
         self._now: dict[str, Snapshot] = {}
         self._interval: dict[str, Snapshot] = {}
-        self._make_instruments(get_meter("maypole") if meter is None else meter)
+        self._make_instruments(meter)
 
     def _make_instruments(self, meter: Meter) -> None:
         for series in SERIES:
@@ -138,6 +139,73 @@ class LoopInstruments(WatchedLoops):
             found = self._interval
         for name, snapshot in found.items():
             yield Observation(snapshot.utilisation, {LOOP: name})
+
+
+class PatternInstruments(WatchedPatterns):
+    """Observable instruments for the numbers of patterns: read when the SDK collects, from its thread.
+
+    They are called ``maypole.pattern.…`` and have the attributes ``maypole.pattern.kind`` and
+    ``maypole.pattern.name``. It keeps no pattern alive; one that is gone is left out.
+
+    Args:
+        patterns: patterns with names; `add` takes more, and names those that have none.
+        meter: makes the instruments; None is ``opentelemetry.metrics.get_meter("maypole")``.
+
+    Raises:
+        ImportError: if ``opentelemetry-api`` is not installed.
+        TypeError, ValueError: as `add`.
+
+    Source: https://opentelemetry.io/docs/specs/otel/metrics/api/#asynchronous-counter
+
+    Example:
+        >>> from maypole.metrics.opentelemetry import PatternInstruments
+        >>> from maypole.patterns import Bulkhead
+        >>> places = Bulkhead(10, name="database")
+        >>> instruments = PatternInstruments(places)  # read by whatever exports the program's metrics
+    """
+
+    def __init__(self, *patterns: Described, meter: Meter | None = None) -> None:
+        meter = _usual(meter)
+        super().__init__()
+        for pattern in patterns:
+            self.add(pattern)
+        self._lock = threading.Lock()
+        self._asked_s = -SAME_COLLECTION_S
+        self._found: list[tuple[str, Mapping[str, Any]]] = []
+        for series in PATTERN_SERIES:
+            make: Callable[..., Any] = meter.create_observable_gauge
+            if series.counts:
+                make = meter.create_observable_counter
+            make(f"maypole.pattern.{series.name}", [self._observer(series)], UNITS[series.unit], series.text)
+
+    def _descriptions(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Ask the patterns, unless this belongs to the collection of the last time."""
+        with self._lock:
+            now_s = time.monotonic()
+            if now_s - self._asked_s >= SAME_COLLECTION_S:
+                self._asked_s, self._found = now_s, self.descriptions()
+            return self._found
+
+    def _observer(self, series: PatternSeries) -> Callable[[CallbackOptions], Iterator[Observation]]:
+        from opentelemetry.metrics import Observation
+
+        def observe(options: CallbackOptions) -> Iterator[Observation]:
+            for name, description in self._descriptions():
+                value = series.value(description)
+                if value is not None:
+                    word, number = value
+                    attributes = {KIND: description["kind"], NAME: name}
+                    yield Observation(number, attributes | ({series.label: word} if series.label else {}))
+
+        return observe
+
+
+def _usual(meter: Meter | None) -> Meter:
+    try:
+        from opentelemetry.metrics import get_meter
+    except ImportError:
+        raise ImportError("this needs opentelemetry-api: pip install maypole[opentelemetry]") from None
+    return get_meter("maypole") if meter is None else meter
 
 
 def _name(name: str) -> str:

@@ -1,15 +1,17 @@
-"""The metrics of loops for Prometheus, through its client library: the extra ``maypole[prometheus]``."""
+"""The metrics of loops and patterns for Prometheus, through its client library: ``maypole[prometheus]``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from maypole.metrics.catalogue import DISTRIBUTIONS, SERIES, Distribution, Series
-from maypole.metrics.watched import WatchedLoops
+from maypole.metrics.pattern_series import PATTERN_SERIES, PatternSeries
+from maypole.metrics.watched import Described, WatchedLoops, WatchedPatterns
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
     from prometheus_client.metrics_core import Metric
     from prometheus_client.registry import CollectorRegistry
@@ -63,14 +65,11 @@ class LoopCollector(WatchedLoops):
         registry: CollectorRegistry | None = None,
         functions: bool = False,
     ) -> None:
-        try:
-            import prometheus_client
-        except ImportError:
-            raise ImportError("this needs prometheus_client: pip install maypole[prometheus]") from None
+        registry = _usual(registry)
         super().__init__()
         self.add(loop, name)
         self._functions = functions
-        (prometheus_client.REGISTRY if registry is None else registry).register(self)
+        registry.register(self)
 
     def describe(self) -> Iterable[Metric]:
         """Name all metrics, without values."""
@@ -85,6 +84,78 @@ class LoopCollector(WatchedLoops):
         yield from (_distribution(one, found) for one in DISTRIBUTIONS)
         if self._functions:
             yield from _functions(found)
+
+
+class PatternCollector(WatchedPatterns):
+    """Collects the numbers of patterns whenever Prometheus asks; nothing happens in between.
+
+    The series are called ``maypole_pattern_…`` and have the labels ``kind`` and ``name``. Prometheus may ask
+    from any thread. It keeps no pattern alive; one that is gone is left out.
+
+    Args:
+        patterns: patterns with names; `add` takes more, and names those that have none.
+        registry: where to register; None is ``prometheus_client.REGISTRY``.
+
+    Raises:
+        ImportError: if ``prometheus_client`` is not installed.
+        TypeError, ValueError: as `add`.
+        ValueError: if the registry has a collector of these metrics already; then `add` to that one.
+
+    Source: https://prometheus.github.io/client_python/collector/custom/
+
+    Example:
+        >>> import prometheus_client
+        >>> from maypole.metrics.prometheus import PatternCollector
+        >>> from maypole.patterns import RateLimit
+        >>> registry = prometheus_client.CollectorRegistry()
+        >>> limit = RateLimit("10/s", name="mail")
+        >>> collector = PatternCollector(limit, registry=registry)
+        >>> limit.try_acquire()
+        True
+        >>> registry.get_sample_value("maypole_pattern_granted_total", {"kind": "rate_limit", "name": "mail"})
+        1.0
+    """
+
+    def __init__(self, *patterns: Described, registry: CollectorRegistry | None = None) -> None:
+        registry = _usual(registry)
+        super().__init__()
+        for pattern in patterns:
+            self.add(pattern)
+        registry.register(self)
+
+    def describe(self) -> Iterable[Metric]:
+        """Name all metrics, without values."""
+        return (_pattern_series(series, []) for series in PATTERN_SERIES)
+
+    def collect(self) -> Iterable[Metric]:
+        """Read the numbers of all patterns; series that none of them has are left out."""
+        found = self.descriptions()
+        for series in PATTERN_SERIES:
+            metric = _pattern_series(series, found)
+            if metric.samples:
+                yield metric
+
+
+def _pattern_series(series: PatternSeries, found: list[tuple[str, Mapping[str, Any]]]) -> Metric:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    labels = ["kind", "name", series.label] if series.label else ["kind", "name"]
+    family = CounterMetricFamily if series.counts else GaugeMetricFamily
+    metric = family(f"maypole_pattern_{series.name}", series.text, labels=labels, unit=series.unit)
+    for name, description in found:
+        value = series.value(description)
+        if value is not None:
+            word, number = value
+            metric.add_metric([description["kind"], name, *([word] if series.label else [])], number)
+    return metric
+
+
+def _usual(registry: CollectorRegistry | None) -> CollectorRegistry:
+    try:
+        import prometheus_client
+    except ImportError:
+        raise ImportError("this needs prometheus_client: pip install maypole[prometheus]") from None
+    return prometheus_client.REGISTRY if registry is None else registry
 
 
 def _name(name: str) -> str:

@@ -126,14 +126,19 @@ class Policy:
 
         return under_policy
 
+    @property
+    def parts(self) -> tuple[RetryBudget | CircuitBreaker | RateLimit | RedisRateLimit | Bulkhead, ...]:
+        """The patterns that it is made of and that keep a state."""
+        parts = (self._budget, self._breaker, self._rate, self._bulkhead)
+        return tuple(part for part in parts if part is not None)
+
     def describe(self) -> dict[str, Any]:
         """Return the order of the patterns, and what each of them says of itself, as a dict."""
-        parts = (self._budget, self._breaker, self._rate, self._bulkhead)
         return {
             "kind": "policy",
             "name": self.name,
             "order": self._order(),
-            "parts": [part.describe() for part in parts if part is not None],
+            "parts": [part.describe() for part in self.parts],
         }
 
     def __str__(self) -> str:
