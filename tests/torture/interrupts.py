@@ -10,7 +10,6 @@ from __future__ import annotations
 import _thread
 import asyncio
 import collections
-import contextlib
 import logging
 import os
 import random
@@ -70,13 +69,30 @@ def interrupt(dice: random.Random, stop: threading.Event, ended: threading.Event
     ended.set()
 
 
-def run_interrupted(loop: Any, until: Any) -> int:
+class Interruption:
+    """The handler of SIGINT: raises where the loop runs, and never while the main thread is between two runs.
+
+    Each time it is armed it raises at most once, so none hits the handling of the one before.
+    """
+
+    def __init__(self) -> None:
+        self.armed = False
+
+    def __call__(self, _number: int, _frame: object) -> None:
+        if self.armed:
+            self.armed = False
+            raise KeyboardInterrupt
+
+
+def run_interrupted(loop: Any, until: Any, interruption: Interruption) -> int:
     """Run the loop until it is stopped, however often it is interrupted; returns how often."""
     interrupted = 0
     while True:
         try:
             # An interruption between two turns must not lose what is queued: so nothing else happens here.
+            interruption.armed = True
             loop.run_forever()
+            interruption.armed = False
             if until():
                 return interrupted
         except KeyboardInterrupt:
@@ -87,6 +103,8 @@ def main(seed: int, count: int) -> None:
     """Queue, interrupt, count."""
     dice = random.Random(seed)
     sys.setswitchinterval(1e-4)
+    interruption = Interruption()
+    signal.signal(signal.SIGINT, interruption)
     loop = maypole.new_event_loop()
     numbers = Numbers()
     stop, ended = threading.Event(), threading.Event()
@@ -106,11 +124,9 @@ def main(seed: int, count: int) -> None:
     ]
     for thread in threads:
         thread.start()
-    interrupted = run_interrupted(loop, ended.is_set)
+    interrupted = run_interrupted(loop, ended.is_set, interruption)
     for thread in threads:
         thread.join()
-    with contextlib.suppress(KeyboardInterrupt):
-        time.sleep(0.01)  # an interruption that is still under way
     loop.call_later(0.02, loop.stop)
     loop.run_forever()
     loop.close()
@@ -125,5 +141,4 @@ def main(seed: int, count: int) -> None:
 
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(int(sys.argv[1]), int(sys.argv[2]))

@@ -13,10 +13,10 @@ from harness.kinds import ASYNCIO, MAYPOLE
 from torture.misconduct import MISCONDUCTS
 from torture.protocol_places import PLACES
 
-TIMEOUT_S = 200
+TIMEOUT_S = 500
 
-#: All pairs are tried in one process, in some seconds where the machine is free.
-pytestmark = pytest.mark.timeout(250)
+#: All pairs are tried in one process: half a minute where the machine is free, many times that where it is not.
+pytestmark = pytest.mark.timeout(2 * TIMEOUT_S + 50)
 
 SHOWN_ANYWAY = "asyncio lets what `__repr__` raises end the loop; maypole reports the callback without it"
 CLOSED_TWICE = "asyncio's transport loses its connection twice when it is closed in a flow-control method"
