@@ -15,7 +15,7 @@ from torture.protocol_places import PLACES
 
 TIMEOUT_S = 500
 
-#: All pairs are tried in one process: half a minute where the machine is free, many times that where it is not.
+#: All pairs are tried in one process: half a minute where the machine is free, many times that elsewhere.
 pytestmark = pytest.mark.timeout(2 * TIMEOUT_S + 50)
 
 SHOWN_ANYWAY = "asyncio lets what `__repr__` raises end the loop; maypole reports the callback without it"
