@@ -4,8 +4,7 @@
     python benches/observing/run.py
     python benches/observing/run.py --programs echo,requests --rounds 9 --scale 0.5
 
-Each cell is a process of its own, and counts CPU time of the whole process, threads included: the programs
-never wait for anything but themselves. A round runs all cells in another order. Each is compared with its
+Each cell is a process of its own, and counts CPU time of the whole process, threads included. A round runs all cells in another order. Each is compared with its
 base of the same round, and the median of the ratios is printed, with the smallest and the largest.
 """
 
@@ -15,6 +14,7 @@ import argparse
 import asyncio
 import gc
 import importlib
+import os
 import random
 import statistics
 import subprocess
@@ -22,30 +22,39 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
+from applications import APPLICATIONS
+from measuring.loader import find_load
 from programs import PROGRAMS
 from switches import SWITCHES
 
 CELL_S_MAX = 240.0
+ALL = PROGRAMS | APPLICATIONS
 
 
 def main() -> int:
     """Read the command line, measure, print a table in Markdown."""
     parser = argparse.ArgumentParser(description="Measure what it costs to look at a program.")
-    parser.add_argument("--programs", default=",".join(PROGRAMS), help="names, separated by commas")
+    parser.add_argument("--programs", default=",".join(ALL), help="names, separated by commas")
     parser.add_argument("--switches", default=";".join(SWITCHES), help="names, separated by semicolons")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="factor on all numbers of operations")
+    parser.add_argument("--load", type=Path, help="folder of the load generator; it is built if none is given")
     parser.add_argument("--cell", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.cell:
         print(measure(*options.cell, options.scale))
         return 0
     programs, switches = options.programs.split(","), options.switches.split(";")
-    unknown = (set(programs) - set(PROGRAMS)) | (set(switches) - set(SWITCHES))
+    unknown = (set(programs) - set(ALL)) | (set(switches) - set(SWITCHES))
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    if {"fastapi", "aiohttp"} & set(programs):
+        folder = find_load(options.load)
+        if folder is None:
+            return 1
+        os.environ["MAYPOLE_LOAD"] = str(folder)
     found: dict[tuple[str, str], list[float]] = {}
     for number in range(options.rounds):
         cells = [(switch, program) for switch in switches for program in programs]
@@ -74,7 +83,7 @@ def measure(switch: str, program: str, scale: float) -> float:
     """Microseconds of CPU time for one operation, after a tenth of the work to warm up."""
     spec, around = SWITCHES[switch]
     module, _, name = spec.partition(":")
-    body, count = PROGRAMS[program]
+    body, count = ALL[program]
     count = max(100, int(count * scale))
     with asyncio.Runner(loop_factory=getattr(importlib.import_module(module), name)) as runner:
         loop = runner.get_loop()

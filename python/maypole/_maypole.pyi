@@ -331,6 +331,12 @@ class Loop:
     def _trace_number(self, task: object, /) -> int:
         """Return what the recording calls a task; 0 without a recording, and for what is no native task."""
 
+    def _trace_executor(self, future: object, /) -> None:
+        """Say that a future is that of a job in an executor: a recording tells waits for it so.
+
+        For what is no native future it does nothing.
+        """
+
     def _set_instrument(self, name: str, function: Callable[..., object] | None, /) -> None:
         """Set the hook of that name, or remove it with None.
 

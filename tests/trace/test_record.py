@@ -144,6 +144,9 @@ def test_jobs_of_executors_are_in_with_the_task_that_handed_them_in() -> None:
     assert {by_id[task] for task in jobs["task"][:4]} == {"hands-in"}
     for submitted, begin, end in zip(jobs["submitted_ns"], jobs["begin_ns"], jobs["end_ns"], strict=True):
         assert submitted <= begin <= end
+    waits = document["waits"]
+    own = [kind for kind, task in zip(waits["kind"], waits["task"], strict=True) if by_id[task] == "hands-in"]
+    assert own == ["executor"] * 4
 
 
 def test_what_the_block_raises_goes_on_and_the_recording_is_there() -> None:

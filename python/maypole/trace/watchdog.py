@@ -257,6 +257,16 @@ VARIABLE = "MAYPOLE_STALL"
 _chosen: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Watchdog | None] = weakref.WeakKeyDictionary()
 
 
+def chosen(loop: asyncio.AbstractEventLoop) -> Watchdog | None:
+    """Return the watchdog that the program or its environment has chosen for a loop; None for none."""
+    return _chosen.get(loop)
+
+
+def is_decided(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether the program or its environment has said if the loop is watched, be it with a no."""
+    return loop in _chosen
+
+
 def watch(loop: asyncio.AbstractEventLoop, threshold_s: float, *, log: bool = True) -> Watchdog | None:
     """Watch a loop from now on until it is closed; 0 is no watch, whatever the environment says.
 
@@ -277,7 +287,7 @@ def attend(loop: asyncio.AbstractEventLoop) -> None:
     """Watch a loop because ``MAYPOLE_STALL`` is set; called at each of its runs. The virtual clock is left
     alone.
     """
-    if loop in _chosen or cast("_maypole.Loop", loop)._clock == "virtual":
+    if is_decided(loop) or cast("_maypole.Loop", loop)._clock == "virtual":
         return
     _chosen[loop] = None
     text = os.environ.get(VARIABLE, "")

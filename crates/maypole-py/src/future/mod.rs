@@ -70,6 +70,8 @@ pub(crate) struct FutureObject {
     pub(crate) blocking: Cell<bool>,
     /// The exception was not retrieved yet: say so when the future dies.
     log_traceback: Cell<bool>,
+    /// A recording saw it come from `run_in_executor`.
+    of_executor: Cell<bool>,
 }
 
 // SAFETY: `repr(C)`, begins with a `PyObject`; zeroed memory is valid for every field (null, false, `Pending`, `None`).
@@ -167,14 +169,14 @@ impl FutureObject {
             .ok_or_else(|| runtime_error("Future object is not initialized."))
     }
 
-    #[inline(always)]
-    pub(crate) fn state(&self) -> State {
     /// The loop; `None`, and no exception, for a future whose `__init__` never ran.
     #[inline(always)]
     pub(crate) fn loop_if_begun(&self) -> Option<&Obj> {
         self.event_loop.peek()
     }
 
+    #[inline(always)]
+    pub(crate) fn state(&self) -> State {
         self.state.get()
     }
 
@@ -186,6 +188,16 @@ impl FutureObject {
     #[inline(always)]
     pub(crate) fn is_cancelled(&self) -> bool {
         self.state.get() == State::Cancelled
+    }
+
+    /// Whether a recording saw it come from `run_in_executor`.
+    #[inline(always)]
+    pub(crate) fn is_of_executor(&self) -> bool {
+        self.of_executor.get()
+    }
+
+    pub(crate) fn comes_of_executor(&self) {
+        self.of_executor.set(true);
     }
 
     #[inline(always)]
@@ -268,6 +280,7 @@ impl FutureObject {
         self.state.set(State::Pending);
         self.blocking.set(false);
         self.log_traceback.set(false);
+        self.of_executor.set(false);
         let event_loop = self.event_loop.take();
         drop((callbacks, values));
         event_loop

@@ -13,6 +13,7 @@ use crate::capi::error::{os_error, runtime_error, type_error, value_error};
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Obj, Owned, Result, call, names};
 use crate::event_loop::LoopObject;
+use crate::future::FutureObject;
 use crate::task::{self, TaskObject};
 
 /// Adds the methods to the type of the loop.
@@ -37,6 +38,11 @@ pub(crate) fn declare(class: Class) -> Class {
             c"_trace_number",
             fast!(LoopObject, trace_number),
             c"Return what the recording calls a task.",
+        )
+        .fast(
+            c"_trace_executor",
+            fast!(LoopObject, trace_executor),
+            c"Say that a future is that of a job in an executor.",
         )
         .fast(
             c"_set_instrument",
@@ -195,6 +201,15 @@ fn trace_number(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
     let (given, _) = args.at_least("_trace_number", &["task"], 1)?;
     let task = TaskObject::downcast(given[0]).filter(|_| this.observer.records());
     call::unsigned(task.map_or(0, |task| this.observer.number_of(task)).into())
+}
+
+/// `_trace_executor(future)`: waits for it are told so; for what is no native future it does nothing.
+fn trace_executor(_: &LoopObject, args: Args<'_>) -> Result<Owned> {
+    let (given, _) = args.at_least("_trace_executor", &["future"], 1)?;
+    if let Some(future) = FutureObject::downcast(given[0]) {
+        future.comes_of_executor();
+    }
+    Ok(none())
 }
 
 fn set_instrument(this: &LoopObject, args: Args<'_>) -> Result<Owned> {

@@ -1,7 +1,8 @@
 //! What the loop sees of itself: counters that always run, a recording, hooks, stamps for the watchdog.
 //!
 //! * [`metrics`]: counters and histograms, always on; [`sampling`]: which item is looked at more closely;
-//! * [`recording`]: the events of a timeline, while somebody records; [`places`]: lines and kinds of waits;
+//! * [`recording`]: the events of a timeline, while somebody records; [`people`]: who the tasks are; [`waits`]: what they wait for;
+//! * [`places`]: lines and kinds of waits, asked of the interpreter; [`suspended`]: the same, read; [`known`]: what was met before;
 //! * [`instruments`]: the public hooks;
 //! * [`item`]: running one item of the queue while somebody looks;
 //! * [`methods`]: what the Python half asks.
@@ -13,11 +14,15 @@
 
 pub(crate) mod instruments;
 mod item;
+mod known;
 mod methods;
 mod metrics;
+mod people;
 mod places;
 mod recording;
 mod sampling;
+mod suspended;
+mod waits;
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
@@ -86,7 +91,7 @@ impl Observer {
     }
 
     /// Does something with the recording, if there is one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record(&self, note: impl FnOnce(&mut Recording)) {
         if self.has(RECORDS)
             && let Some(recording) = self.recording.borrow_mut().as_mut()

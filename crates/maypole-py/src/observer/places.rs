@@ -1,4 +1,4 @@
-//! Lines of the program, and what a coroutine waits for, read off its chain of awaits.
+//! Lines of the program, and what a coroutine waits for, asked of the interpreter's public interface.
 //!
 //! Everything here may run Python code (a coroutine may be any object), so nothing of the observer is borrowed meanwhile. An error on
 //! the way is dropped: the place is then unknown.
@@ -8,25 +8,24 @@ use std::ffi::c_int;
 use maypole_trace::WaitKind;
 use pyo3::ffi;
 
-use crate::aio::{self, operation::Operation};
+use super::suspended::DEPTH_MAX;
+use crate::aio;
 use crate::capi::error::take;
 use crate::capi::{Obj, Owned, Result, call, names};
+use crate::future::FutureObject;
 use crate::task::TaskObject;
 
-/// A chain of awaits is followed so far.
-const DEPTH_MAX: usize = 64;
-
 /// Where a frame stands: its code, and the instruction, which is one and the same line for ever.
-pub(super) struct Place {
+pub(super) struct Frame {
     pub(super) code: Owned,
     frame: Owned,
 }
 
-impl Place {
-    fn of(frame: Owned) -> Option<Place> {
+impl Frame {
+    fn of(frame: Owned) -> Option<Frame> {
         // SAFETY: a live frame; the code is a strong reference.
         let code = quietly(unsafe { Owned::steal(ffi::PyFrame_GetCode(frame.as_ptr().cast()).cast()) })?;
-        Some(Place { code, frame })
+        Some(Frame { code, frame })
     }
 
     /// The number of the instruction within the code.
@@ -100,40 +99,43 @@ fn is_frame(object: &Obj) -> bool {
     object.type_ptr() == &raw mut ffi::PyFrame_Type
 }
 
-/// Where a suspended coroutine waits: each place of its chain of awaits, the task's own function first.
-pub(super) fn chain(coroutine: &Obj) -> Vec<Place> {
-    let mut places = Vec::new();
+/// Where a suspended coroutine waits: each link of its chain of awaits with its frame, the coroutine itself first.
+pub(super) fn chain(coroutine: &Obj) -> Vec<(Owned, Frame)> {
+    let mut links = Vec::new();
     let mut next = Some(coroutine.own());
     while let Some(object) = next.take()
-        && places.len() < DEPTH_MAX
+        && links.len() < DEPTH_MAX
         && let Some(seen) = suspended(&object)
     {
-        places.extend(Place::of(seen.frame));
+        links.extend(Frame::of(seen.frame).map(|frame| (object, frame)));
         next = seen.awaits;
     }
-    places
+    links
 }
 
 /// The frames of the Python code that runs now, innermost first.
-pub(super) fn running() -> impl Iterator<Item = Place> {
+pub(super) fn running() -> impl Iterator<Item = Frame> {
     // SAFETY: the lock is held; a borrowed reference or null.
     let mut next = unsafe { Obj::from_ptr_opt(ffi::PyEval_GetFrame().cast()) }.map(Obj::own);
     std::iter::from_fn(move || {
         let frame = next.take()?;
         // SAFETY: a live frame; a strong reference or null.
         next = unsafe { Owned::steal_opt(ffi::PyFrame_GetBack(frame.as_ptr().cast()).cast()) };
-        Place::of(frame)
+        Frame::of(frame)
     })
 }
 
-/// What a wait is for, by what was yielded; the chain of awaits may know better.
-pub(super) fn kind_of(awaited: Option<&Obj>) -> WaitKind {
-    let Some(awaited) = awaited else {
-        return WaitKind::Turn;
-    };
-    if let Some(operation) = Operation::downcast(awaited) {
-        return kind_of_function(operation.name());
+/// What a wait for a plain native future is for.
+#[inline]
+pub(super) fn kind_of_future(awaited: &Obj) -> WaitKind {
+    match FutureObject::downcast(awaited) {
+        Some(future) if future.is_of_executor() => WaitKind::Executor,
+        _ => WaitKind::Future,
     }
+}
+
+/// What a wait is for, by what was yielded.
+pub(super) fn kind_of(awaited: &Obj) -> WaitKind {
     if TaskObject::downcast(awaited).is_some() {
         return WaitKind::Task;
     }

@@ -5,20 +5,20 @@
 //!
 //! Invariant: no method runs Python code; the objects that it is given are only held and compared by address.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use maypole_sys::StampClock;
-use maypole_trace::{Ended, Event, LiveTask, Ring, SiteId, Sites, Stacks, TextId, Texts, WaitKind, Waker};
+use maypole_trace::{Ended, Event, LiveTask, Ring, SiteId, Sites, Stacks, TextId, Texts, Waker};
+
+use super::known::{Known, SITES_MAX};
+use super::suspended::Getters;
 
 use crate::capi::Owned;
 
-/// Different texts, places, stacks, functions and callables that are kept; further ones are told as "…".
+/// Different texts and stacks that are kept; further ones are told as "…".
 const TEXTS_MAX: usize = 100_000;
-const SITES_MAX: usize = 50_000;
 const STACKS_MAX: usize = 1_000;
-const OBJECTS_MAX: usize = 50_000;
 
 /// The identity of the next task that a recording meets. Never used twice in a process, so that what an earlier recording wrote into
 /// a task is known to be stale.
@@ -32,20 +32,6 @@ pub(super) struct Ready {
     pub(super) waker_task: u32,
 }
 
-/// What is known of a code object.
-#[derive(Clone, Copy)]
-pub(super) struct Code {
-    /// It is of the program, not of asyncio or maypole.
-    pub(super) is_users: bool,
-    pub(super) wait: WaitKind,
-    /// Its name without the class, if it is asyncio's or maypole's: what the program called.
-    pub(super) operation: TextId,
-    /// The first line of the function.
-    pub(super) first: SiteId,
-    file: TextId,
-    function: TextId,
-}
-
 /// Where the times of events come from.
 #[derive(Clone, Copy)]
 enum Ticks {
@@ -54,53 +40,6 @@ enum Ticks {
     Virtual {
         now_ns: u64,
     },
-}
-
-/// What a code object says of itself.
-pub(super) struct CodeTold {
-    pub(super) file: String,
-    pub(super) function: String,
-    pub(super) first_line: u32,
-    pub(super) is_users: bool,
-    pub(super) wait: WaitKind,
-}
-
-/// Spreads addresses over a table. They come from the allocator, not from a peer, so nobody can choose them.
-#[derive(Clone, Copy, Default)]
-struct AddressHasher(u64);
-
-type ByAddress = BuildHasherDefault<AddressHasher>;
-
-impl Hasher for AddressHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(byte.into());
-        }
-    }
-
-    fn write_i32(&mut self, number: i32) {
-        self.write_u64(number.cast_unsigned().into());
-    }
-
-    fn write_usize(&mut self, number: usize) {
-        self.write_u64(number as u64);
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        // 2^64 over the golden ratio, as in Fibonacci hashing; the rotation brings the mixed upper bits down.
-        self.0 = (self.0.rotate_left(26) ^ number)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(26);
-    }
-}
-
-/// The last part of a qualified name.
-pub(super) fn method_of(qualified: &str) -> &str {
-    qualified.rsplit_once('.').map_or(qualified, |(_, method)| method)
 }
 
 /// One recording.
@@ -121,12 +60,9 @@ pub(crate) struct Recording {
     was_step: bool,
     /// The step that runs: its task, the function of that, and when it began.
     step: Option<(u32, SiteId, u64)>,
-    codes: HashMap<usize, Code, ByAddress>,
-    /// By code and instruction.
-    lines: HashMap<(usize, i32), SiteId, ByAddress>,
-    callables: HashMap<usize, TextId, ByAddress>,
-    /// Keeps the objects whose addresses are keys above.
-    held: Vec<Owned>,
+    pub(super) known: Known,
+    /// How chains of awaits are followed; `None` where that cannot be done without asking.
+    pub(super) getters: Option<Getters>,
     turn: Option<(u64, u32)>,
     poll_began: u64,
 }
@@ -159,10 +95,8 @@ impl Recording {
             item: unknown,
             was_step: false,
             step: None,
-            codes: HashMap::default(),
-            lines: HashMap::default(),
-            callables: HashMap::default(),
-            held: Vec::new(),
+            known: Known::default(),
+            getters: Getters::find(),
             turn: None,
             poll_began: began_ticks,
         }
@@ -369,68 +303,10 @@ impl Recording {
         }
     }
 
-    pub(super) fn code(&self, address: usize) -> Option<Code> {
-        self.codes.get(&address).copied()
-    }
-
-    /// Keeps what is known of a code object, and the object.
-    pub(super) fn learn_code(&mut self, code: Owned, told: &CodeTold) -> Option<Code> {
-        if self.held.len() >= OBJECTS_MAX {
-            return None;
-        }
-        let operation = if told.is_users {
-            TextId::NONE
-        } else {
-            self.texts.intern(method_of(&told.function))
-        };
-        let known = Code {
-            is_users: told.is_users,
-            wait: told.wait,
-            operation,
-            first: self.sites.intern(&told.file, told.first_line, &told.function),
-            file: self.texts.intern(&told.file),
-            function: self.texts.intern(&told.function),
-        };
-        self.codes.insert(code.as_ptr() as usize, known);
-        self.held.push(code);
-        Some(known)
-    }
-
-    /// The place of an instruction of a code object that is known; `line` is asked when the place is new.
-    pub(super) fn site(&mut self, address: usize, instruction: i32, line: impl FnOnce() -> u32) -> SiteId {
-        if let Some(&site) = self.lines.get(&(address, instruction)) {
-            return site;
-        }
-        let Some(code) = self.codes.get(&address) else {
-            return SiteId::NONE;
-        };
-        let text = |id| self.texts.text(id).unwrap_or_default();
-        let site = self.sites.intern(&text(code.file), line(), &text(code.function));
-        if self.lines.len() < SITES_MAX {
-            self.lines.insert((address, instruction), site);
-        }
-        site
-    }
-
-    pub(super) fn callable(&self, address: usize) -> Option<TextId> {
-        self.callables.get(&address).copied()
-    }
-
-    /// Keeps the name of a function that is called back, and the function.
-    pub(super) fn learn_callable(&mut self, function: Owned, name: &str) -> TextId {
-        let name = self.texts.intern(name);
-        if self.held.len() < OBJECTS_MAX {
-            self.callables.insert(function.as_ptr() as usize, name);
-            self.held.push(function);
-        }
-        name
-    }
-
-    /// A task ended; `error` is what it raised.
-    pub(super) fn ended(&mut self, task: u32, how: Ended, error: Option<&str>) {
+    /// A task ended at `at`; `error` is what it raised.
+    pub(super) fn ended(&mut self, at: u64, task: u32, how: Ended, error: Option<&str>) {
         let error = error.map_or(TextId::NONE, |error| self.texts.intern(error));
-        let now = self.now();
-        self.ring.push(Event::ended(now, task, how, error));
+        self.ring.push(Event::ended(at, task, how, error));
     }
 
     /// The document; `live` are the tasks that are not done.
@@ -460,6 +336,6 @@ impl Recording {
 
     /// The references that the recording held.
     pub(super) fn into_references(self) -> Vec<Owned> {
-        self.held
+        self.known.into_references()
     }
 }

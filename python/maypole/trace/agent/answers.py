@@ -50,7 +50,7 @@ class Answers:
         self._loops = [known for known in self._loops if known() is not None]
         self._loops.append(weakref.ref(loop))
         births.begin_noting(loop)
-        if loop._clock == "monotonic" and loop not in watchdog._chosen:
+        if loop._clock == "monotonic" and not watchdog.is_decided(loop):
             watchdog.watch(loop, STALL_S, log=False)
 
     def remove(self, loop: Any) -> None:
@@ -157,7 +157,7 @@ def _task_name(loop: Any) -> str | None:
 
 
 def _stalls(loop: Any) -> dict[str, Any]:
-    dog = watchdog._chosen.get(loop)
+    dog = watchdog.chosen(loop)
     if dog is None:
         return {"stalls": 0, "worst_stalls": []}
     return {"stalls": dog.count, "worst_stalls": [str(stall) for stall in dog.worst]}

@@ -123,8 +123,10 @@ class LoopRecording:
             if self.loop.get_debug():
                 self.loop._check_callback(func, "run_in_executor")
             future: asyncio.Future[Any] = run(executor, _Timed(self, submitted_ns, name, func), *args)
+            self.loop._trace_executor(future)
             return future
         future = run(executor, func, *args)
+        self.loop._trace_executor(future)
         future.add_done_callback(
             lambda _: self._note("executor", submitted_ns, self._now_ns(), name, submitted_ns)
         )
@@ -136,7 +138,7 @@ def _watchdog_for(loop: Any) -> watchdog.Watchdog | None:
 
     It goes on without lines where no thread can be started, as in exit functions from Python 3.12 on.
     """
-    if loop._clock != "monotonic" or watchdog._chosen.get(loop) is not None:
+    if loop._clock != "monotonic" or watchdog.chosen(loop) is not None:
         return None
     try:
         return watchdog.Watchdog(loop, STALL_S, log=False).start()
