@@ -4,8 +4,9 @@
     python benches/observing/run.py
     python benches/observing/run.py --programs echo,requests --rounds 9 --scale 0.5
 
-Each cell is a process of its own, and counts CPU time of the whole process, threads included. A round runs all cells in another order. Each is compared with its
-base of the same round, and the median of the ratios is printed, with the smallest and the largest.
+Each cell is a process of its own, and counts CPU time of the whole process, threads included; load is made by
+another one. A round runs all cells in another order. Each is compared with its base of the same round, and the
+median of the ratios is printed, with the smallest and the largest.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ import sys
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from applications import APPLICATIONS
 from measuring.loader import find_load
@@ -40,7 +42,7 @@ def main() -> int:
     parser.add_argument("--switches", default=";".join(SWITCHES), help="names, separated by semicolons")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="factor on all numbers of operations")
-    parser.add_argument("--load", type=Path, help="folder of the load generator; it is built if none is given")
+    parser.add_argument("--load", type=Path, help="folder of the load generator, which else is built")
     parser.add_argument("--cell", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.cell:

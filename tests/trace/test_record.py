@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import json
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -305,3 +307,29 @@ def test_a_large_document_gets_its_program_without_being_parsed() -> None:
     other = documents.with_program(b'{"format": "maypole-trace", "complete": true}', about, complete=False)
     assert json.loads(other)["program"] == about
     assert json.loads(other)["complete"] is False
+
+
+def test_a_recording_keeps_nothing_alive_that_the_program_has_let_go() -> None:
+    class Cargo:
+        pass
+
+    async def main() -> list[weakref.ref[Cargo]]:
+        loop = asyncio.get_running_loop()
+        seen = []
+        for _ in range(3):
+            cargo = Cargo()
+            seen.append(weakref.ref(cargo))
+            loop.call_soon(lambda held: held and None, cargo)
+            loop.call_soon(lambda held=cargo: None)
+            loop.call_soon(functools.partial(str, cargo))
+            await asyncio.gather(*(asyncio.sleep(0, cargo) for _ in range(3)))
+            del cargo
+        await asyncio.sleep(0)
+        return [one for one in seen if one() is not None]
+
+    gc.disable()
+    try:
+        with record():
+            assert maypole.run(main()) == []
+    finally:
+        gc.enable()

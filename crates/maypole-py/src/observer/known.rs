@@ -224,12 +224,12 @@ impl Recording {
         told
     }
 
-    /// Keeps the name of a function that is called back, and the function.
-    pub(super) fn learn_callable(&mut self, function: Owned, name: &str) -> TextId {
+    /// Keeps the name of what is called back, by its code or its type, which is kept too.
+    pub(super) fn learn_callable(&mut self, known_by: Owned, name: &str) -> TextId {
         let name = self.texts.intern(name);
         if self.known.held.len() < OBJECTS_MAX {
-            self.known.callables.insert(function.as_ptr() as usize, name);
-            self.known.held.push(function);
+            self.known.callables.insert(known_by.as_ptr() as usize, name);
+            self.known.held.push(known_by);
         }
         name
     }

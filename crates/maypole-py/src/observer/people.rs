@@ -211,19 +211,18 @@ impl Observer {
         } else {
             type_of(item)
         };
-        let address = function.as_ptr() as usize;
+        // A function may be made for one call, and holds what it closes over; its code and types are few and live long.
+        let known_by = code_behind(&function).unwrap_or_else(|| function.clone());
         let mut name = None;
-        self.record(|recording| name = recording.known.callable(address));
+        self.record(|recording| name = recording.known.callable(known_by.as_ptr() as usize));
         if name.is_some() {
             return name;
         }
         let text = name_of_function(&function);
-        // Functions and types are few and live long; what is made for one call would be held in vain.
-        let kind = function.type_ptr();
-        let lives_long = kind == &raw mut ffi::PyFunction_Type || kind == &raw mut ffi::PyType_Type;
+        let lives_long = !known_by.is(&function) || function.type_ptr() == &raw mut ffi::PyType_Type;
         self.record(|recording| {
             name = Some(if lives_long {
-                recording.learn_callable(function, &text)
+                recording.learn_callable(known_by, &text)
             } else {
                 recording.texts.intern(&text)
             });
@@ -282,6 +281,16 @@ fn function_behind(callable: &Obj) -> Owned {
         drop(take());
     }
     callable.own()
+}
+
+/// The code of a function of Python.
+fn code_behind(function: &Obj) -> Option<Owned> {
+    // SAFETY: the type object is a static of the interpreter.
+    if function.type_ptr() != &raw mut ffi::PyFunction_Type {
+        return None;
+    }
+    // SAFETY: the type is exact; a borrowed reference to what the function holds.
+    unsafe { Obj::from_ptr_opt(ffi::PyFunction_GetCode(function.as_ptr())) }.map(Obj::own)
 }
 
 fn name_of_function(function: &Obj) -> String {
