@@ -21,13 +21,15 @@ class Answer:
     """One answer of the service.
 
     Attributes:
-        at: when it came, in seconds of the monotonic clock.
+        asked_at: when it was asked for, in seconds of the monotonic clock.
+        at: when it came.
         status: of HTTP.
         detail: why not: the name of an error; empty for an order.
         worker: the process that answered.
         admitted_at: when its worker let it in, by the same clock; None if it did not.
     """
 
+    asked_at: float
     at: float
     status: int
     detail: str
@@ -58,11 +60,13 @@ class Load:
     async def _ask(self, session: aiohttp.ClientSession, number: int) -> None:
         while self.running:
             number = number % ORDERS + 1
+            asked_at = time.monotonic()
             async with session.get(f"/orders/{number}") as response:
                 is_json = response.content_type == "application/json"
                 body = await response.json() if is_json else {"detail": await response.text()}
             admitted_at = response.headers.get("x-admitted-at")
             answer = Answer(
+                asked_at,
                 time.monotonic(),
                 response.status,
                 body.get("detail", ""),
