@@ -154,6 +154,21 @@ def test_cancelling_it_cancels_every_child(api: Any, run: Any, return_exceptions
     assert run(main()) == ([True, True, True], False)
 
 
+def test_the_word_of_a_cancellation_is_that_of_the_last_argument(api: Any, run: Any) -> None:
+    async def main() -> Any:
+        slow, quick = asyncio.create_task(give(1, turns=9)), asyncio.create_task(give(2, turns=9))
+        gathering = api.gather(slow, quick, return_exceptions=True)
+        await asyncio.sleep(0)
+        quick.cancel("mine")
+        await asyncio.sleep(0)
+        gathering.cancel("yours")
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await gathering
+        return caught.value.args
+
+    assert run(main()) == ("mine",)
+
+
 def test_a_child_may_refuse_to_be_cancelled(api: Any, run: Any) -> None:
     async def refuse() -> str:
         try:

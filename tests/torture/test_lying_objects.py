@@ -62,9 +62,11 @@ class Boastful:
 def test_no_memory_is_taken_on_the_word_of_a_length() -> None:
     from maypole import _maypole
 
-    limiter = _maypole.Limiter(Boastful(_maypole.Rule.bucket(1.0, 1.0)), None)
+    rules: Any = Boastful(_maypole.Rule.bucket(1.0, 1.0))
+    shares: Any = Boastful(0.25)
+    limiter: Any = _maypole.Limiter(rules, None)
     assert limiter.try_acquire(0.0)
-    assert _maypole.Gate(1, None, Boastful(0.25)).try_acquire()
+    assert _maypole.Gate(1, None, shares).try_acquire()
 
 
 class Engine(ssl.SSLObject):

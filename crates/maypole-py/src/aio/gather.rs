@@ -218,22 +218,21 @@ impl Gathering {
             }
         }
         if self.pending.get() == 0 {
-            self.complete(child)
+            self.complete()
         } else {
             Ok(())
         }
     }
 
-    /// All children are done; `last` is the one that was looked at last.
-    fn complete(&self, last: &FutureObject) -> Result<()> {
+    /// All children are done. The word of a cancellation is that of the last argument, as in asyncio.
+    fn complete(&self) -> Result<()> {
         let children = self.children.borrow_mut().take();
         let children = children.map(|children| *children).unwrap_or_default();
         let results = children.iter().map(|child| result_of(child));
         let results = call::list(results.collect::<Result<_>>()?)?;
-        if self.cancel_requested.get() {
-            self.future.fail(last.make_cancelled_error()?)
-        } else {
-            self.future.finish(results)
+        match children.last().and_then(|last| FutureObject::downcast(last)) {
+            Some(last) if self.cancel_requested.get() => self.future.fail(last.make_cancelled_error()?),
+            _ => self.future.finish(results),
         }
     }
 }

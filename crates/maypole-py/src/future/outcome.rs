@@ -102,7 +102,7 @@ impl FutureObject {
     pub(crate) fn take_result(&self) -> Result<Owned> {
         match self.state() {
             State::Finished => Ok(self.outcome.get_or_none()),
-            State::Pending => Err(invalid_state("Result is not ready.")),
+            State::Pending => Err(invalid_state("Result is not set.")),
             State::Cancelled | State::Failed => match self.failure()? {
                 Some(exception) => Err(restore(exception)),
                 None => Err(runtime_error("the future has lost its exception")),
