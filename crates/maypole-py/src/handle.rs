@@ -14,18 +14,47 @@ use pyo3::ffi;
 use crate::asyncio;
 use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, enter};
-use crate::capi::error::check;
+use crate::capi::error::{attribute_error, check};
 use crate::capi::object::boolean;
 use crate::capi::pool::track;
-use crate::capi::{Obj, Owned, Result, names};
+use crate::capi::{Obj, Owned, Result, names, nesting};
+use crate::context;
 use crate::event_loop::LoopObject;
 
 /// The two type objects.
 pub(crate) struct HandleTypes {
     pub(crate) handle: Owned,
     pub(crate) timer_handle: Owned,
-    /// Where a timer handle keeps its key: behind the fields of `asyncio.TimerHandle`.
-    key_offset: usize,
+    /// Where a timer handle keeps its [`Scheduled`]: behind the fields of `asyncio.TimerHandle`.
+    scheduled_offset: usize,
+}
+
+/// What the wheel needs to know of a timer handle. Zeroed memory is one that was never scheduled.
+#[repr(C)]
+struct Scheduled {
+    /// The key under which the wheel holds it.
+    key: Cell<u64>,
+    /// Its time in seconds, while the slot `_when` is empty: a number that nobody asks for needs no object.
+    when_s: Cell<f64>,
+}
+
+/// When a timer handle is due, in seconds of the loop's clock.
+#[derive(Clone, Copy)]
+pub(crate) enum When<'a> {
+    /// A number object that the user gave.
+    Given(&'a Obj),
+    Seconds(f64),
+}
+
+impl When<'_> {
+    /// # Errors
+    /// `TypeError` for what is no number.
+    pub(crate) fn seconds(self) -> Result<f64> {
+        match self {
+            When::Given(when) => when.as_f64(),
+            When::Seconds(when_s) => Ok(when_s),
+        }
+    }
 }
 
 static TYPES: GilOnce<HandleTypes> = GilOnce::new();
@@ -58,10 +87,11 @@ pub(crate) fn init() -> Result<()> {
         cancelled,
         c"Return True if the callback was cancelled.",
     )
+    .attribute(c"_context", get_context, Some(set_context))
     .with_signatures_of(&asyncio.handle)?
     .build(Some(&asyncio.handle))?;
-    let key_offset = basic_size(&asyncio.timer_handle).next_multiple_of(8);
-    let size = key_offset + size_of::<u64>();
+    let scheduled_offset = basic_size(&asyncio.timer_handle).next_multiple_of(align_of::<Scheduled>());
+    let size = scheduled_offset + size_of::<Scheduled>();
     let timer_handle = Class::new(c"maypole._maypole.TimerHandle", size, TIMER_DOC)
         .collected_by_base()
         .slot(ffi::Py_tp_dealloc, dealloc as *mut std::ffi::c_void)
@@ -75,12 +105,14 @@ pub(crate) fn init() -> Result<()> {
             cancelled,
             c"Return True if the callback was cancelled.",
         )
+        .attribute(c"_when", get_when, Some(set_when))
+        .attribute(c"_context", get_context, Some(set_context))
         .with_signatures_of(&asyncio.timer_handle)?
         .build(Some(&asyncio.timer_handle))?;
     TYPES.set(HandleTypes {
         handle,
         timer_handle,
-        key_offset,
+        scheduled_offset,
     });
     Ok(())
 }
@@ -103,15 +135,15 @@ impl HandleTypes {
     }
 
     #[inline(always)]
-    fn key_of<'a>(&self, timer: &'a Obj) -> &'a Cell<u64> {
-        // SAFETY: `timer` is of our timer type (callers' contract), whose instances have a word of zeroed memory there.
-        unsafe { &*timer.as_ptr().byte_add(self.key_offset).cast::<Cell<u64>>() }
+    fn scheduled<'a>(&self, timer: &'a Obj) -> &'a Scheduled {
+        // SAFETY: `timer` is of our timer type (callers' contract), whose instances have zeroed memory for it there.
+        unsafe { &*timer.as_ptr().byte_add(self.scheduled_offset).cast::<Scheduled>() }
     }
 
     /// Remembers under which key the wheel holds the timer.
     #[inline(always)]
     pub(crate) fn set_key(&self, timer: &Obj, key: Key) {
-        self.key_of(timer).set(key.to_bits());
+        self.scheduled(timer).key.set(key.to_bits());
     }
 }
 
@@ -135,18 +167,21 @@ pub(crate) fn new_handle(parts: &Parts<'_>) -> Result<Owned> {
     Ok(handle)
 }
 
-/// Makes a timer handle for the loop time `when` (a number of seconds) that is not yet scheduled.
+/// Makes a timer handle that is not yet scheduled.
 ///
 /// # Errors
 /// As [`new_handle`].
 #[inline]
-pub(crate) fn new_timer_handle(when: &Obj, parts: &Parts<'_>) -> Result<Owned> {
+pub(crate) fn new_timer_handle(when: When<'_>, parts: &Parts<'_>) -> Result<Owned> {
     // SAFETY: this pool is given timer handles of this type only.
     let handle = unsafe { parts.event_loop.pools.timer_handles.take(&types().timer_handle)? };
     let slots = &asyncio::get().timer_slots;
     // SAFETY: a new instance of a subclass of asyncio.TimerHandle, whose slots are empty.
     unsafe {
-        slots.when.init(&handle, when.own());
+        match when {
+            When::Given(when) => slots.when.init(&handle, when.own()),
+            When::Seconds(when_s) => types().scheduled(&handle).when_s.set(when_s),
+        }
         slots.scheduled.init(&handle, boolean(true));
     }
     fill(&handle, parts)?;
@@ -163,7 +198,7 @@ pub(crate) fn fill(handle: &Obj, parts: &Parts<'_>) -> Result<()> {
     let slots = &asyncio.handle_slots;
     let context = match parts.context {
         Some(context) if !context.is_none() => context.own(),
-        _ => asyncio::copy_context()?,
+        _ => context::capture()?,
     };
     let args = if parts.args.is_empty() {
         asyncio.empty_tuple.clone()
@@ -192,6 +227,21 @@ pub(crate) fn fill(handle: &Obj, parts: &Parts<'_>) -> Result<()> {
 
 /// `tp_dealloc` of both types: the memory of an exact one goes back to its loop.
 unsafe extern "C" fn dealloc(this: *mut ffi::PyObject) {
+    // SAFETY: a handle of our types, whose memory is still there.
+    let callback = unsafe { asyncio::get().handle_slots.callback.peek(Obj::from_ptr(this)) };
+    // A tuple between two handles, or a method of one, bounds the depth by itself.
+    let nests = callback.is_some_and(|callback| types().is_own(callback));
+    // SAFETY: an object of our types whose count has reached zero.
+    unsafe {
+        if nests {
+            nesting::free(this, free)
+        } else {
+            free(this)
+        }
+    };
+}
+
+unsafe fn free(this: *mut ffi::PyObject) {
     // SAFETY: an object of our types whose count has reached zero.
     let class = unsafe { ffi::Py_TYPE(this) };
     // SAFETY: as above; untracking twice is allowed, for one that was never tracked.
@@ -294,13 +344,87 @@ pub(crate) fn run(handle: &Obj) -> Result<()> {
             "the arguments of a handle must be a tuple",
         ));
     }
-    asyncio::run_in_context(&context, || callback.call_with_tuple(&args)).map(drop)
+    let body = || callback.call_with_tuple(&args).map(drop);
+    if handle.reference_count() == 1 {
+        // Only the loop has the handle: nobody can ask it for its context.
+        return context::run_captured(&context, body);
+    }
+    let context = context::of_its_own(&context)?;
+    // SAFETY: as above; the old value is what was captured or the same context.
+    drop(unsafe { slots.context.replace(handle, Some(context.clone())) });
+    context::run(&context, body)
 }
 
 unsafe extern "C" fn cancelled(this: *mut ffi::PyObject, _: *mut ffi::PyObject) -> *mut ffi::PyObject {
     enter(std::ptr::null_mut(), || {
         // SAFETY: the method descriptor checked the type.
         Ok(boolean(is_cancelled(unsafe { Obj::from_ptr(this) })).into_ptr())
+    })
+}
+
+/// `_context`: what asyncio's own code runs the callback in, and what `get_context()` returns.
+unsafe extern "C" fn get_context(this: *mut ffi::PyObject, _: *mut std::ffi::c_void) -> *mut ffi::PyObject {
+    enter(std::ptr::null_mut(), || {
+        // SAFETY: the attribute descriptor checked the type.
+        let handle = unsafe { Obj::from_ptr(this) };
+        let slot = asyncio::get().handle_slots.context;
+        // SAFETY: as above.
+        let Some(captured) = (unsafe { slot.get(handle) }) else {
+            return Err(attribute_error("_context"));
+        };
+        let context = context::of_its_own(&captured)?;
+        // SAFETY: as above; from now on the handle has the context that was shown.
+        drop(unsafe { slot.replace(handle, Some(context.clone())) });
+        Ok(context.into_ptr())
+    })
+}
+
+unsafe extern "C" fn set_context(
+    this: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+    _: *mut std::ffi::c_void,
+) -> std::ffi::c_int {
+    enter(-1, || {
+        // SAFETY: the attribute descriptor checked the type; null asks to delete, which leaves the slot empty.
+        let (handle, value) = unsafe { (Obj::from_ptr(this), Obj::from_ptr_opt(value)) };
+        // SAFETY: as above.
+        drop(unsafe {
+            asyncio::get()
+                .handle_slots
+                .context
+                .replace(handle, value.map(Obj::own))
+        });
+        Ok(0)
+    })
+}
+
+/// `_when`: what `when()`, comparisons and `repr` read.
+unsafe extern "C" fn get_when(this: *mut ffi::PyObject, _: *mut std::ffi::c_void) -> *mut ffi::PyObject {
+    enter(std::ptr::null_mut(), || {
+        // SAFETY: the attribute descriptor checked the type.
+        let timer = unsafe { Obj::from_ptr(this) };
+        // SAFETY: as above.
+        let given = unsafe { asyncio::get().timer_slots.when.get(timer) };
+        let when = match given {
+            Some(when) => when,
+            None => crate::capi::call::float(types().scheduled(timer).when_s.get())?,
+        };
+        Ok(when.into_ptr())
+    })
+}
+
+unsafe extern "C" fn set_when(
+    this: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+    _: *mut std::ffi::c_void,
+) -> std::ffi::c_int {
+    enter(-1, || {
+        // SAFETY: the attribute descriptor checked the type; null asks to delete.
+        let (timer, value) = unsafe { (Obj::from_ptr(this), Obj::from_ptr_opt(value)) };
+        let value = value.ok_or_else(|| attribute_error("_when"))?;
+        // SAFETY: as above.
+        drop(unsafe { asyncio::get().timer_slots.when.replace(timer, Some(value.own())) });
+        Ok(0)
     })
 }
 
@@ -370,7 +494,7 @@ fn unschedule(timer: &Obj) -> Result<()> {
     };
     match LoopObject::downcast(&event_loop) {
         Some(own) => {
-            let key = Key::from_bits(types().key_of(timer).get());
+            let key = Key::from_bits(types().scheduled(timer).key.get());
             // The handle itself stays alive: the caller holds it.
             drop(own.take_timer(key));
         }

@@ -10,6 +10,7 @@ mod address;
 mod aio;
 mod asyncio;
 mod capi;
+mod context;
 mod event_loop;
 mod flow;
 mod future;

@@ -6,7 +6,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::capi::{Obj, Raised, names};
-use crate::{aio, asyncio, event_loop, flow, future, handle, resolver, task, thread_safe_handle, transport};
+use crate::{
+    aio, asyncio, context, event_loop, flow, future, handle, resolver, task, thread_safe_handle, transport,
+};
 
 /// The native half of maypole: loop, handles, and the pure state machines for Python.
 #[pymodule(gil_used = true)]
@@ -28,6 +30,7 @@ fn make_types(module: &Bound<'_, PyModule>) -> crate::capi::Result<()> {
     let module = unsafe { Obj::from_ptr(module.as_ptr()) };
     names::init()?;
     asyncio::init()?;
+    context::init()?;
     handle::init()?;
     thread_safe_handle::init()?;
     future::init()?;

@@ -54,7 +54,13 @@ pub(crate) fn new(parts: &Parts<'_>) -> Result<Owned> {
     let made = allocate(&kind.class)?;
     // SAFETY: a new instance of the class that the slot was read from.
     unsafe { kind.lock.init(&made, kind.new_lock.call(&[])?) };
-    handle::fill(&made, parts)?;
+    // Python code reads the fields of this class: the context has to be one.
+    let context = match parts.context {
+        Some(context) if !context.is_none() => context.own(),
+        _ => crate::context::copy()?,
+    };
+    let context = Some(&*context);
+    handle::fill(&made, &Parts { context, ..*parts })?;
     Ok(made)
 }
 

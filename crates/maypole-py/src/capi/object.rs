@@ -74,6 +74,13 @@ impl Obj {
         self.as_ptr() == none_ptr()
     }
 
+    /// How many references there are.
+    #[inline(always)]
+    pub(crate) fn reference_count(&self) -> isize {
+        // SAFETY: a live object.
+        unsafe { ffi::Py_REFCNT(self.as_ptr()) }
+    }
+
     /// Whether the collector knows objects of this type: those that can hold others.
     #[inline(always)]
     pub(crate) fn is_collected(&self) -> bool {

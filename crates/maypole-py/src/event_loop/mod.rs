@@ -189,6 +189,7 @@ impl LoopObject {
         let flushing = std::mem::take(&mut *self.to_flush.borrow_mut());
         drop((watching, flushing));
         self.observer.sampling.forget();
+        crate::context::forget();
     }
 
     fn visit(&self, visitor: Visitor) -> std::result::Result<(), c_int> {

@@ -14,7 +14,7 @@ use crate::capi::class::Native;
 use crate::capi::error::{memory_error, runtime_error, type_error};
 use crate::capi::object::none;
 use crate::capi::{Args, Obj, Owned, Result, call, names};
-use crate::handle::{self, Parts};
+use crate::handle::{self, Parts, When};
 use crate::thread_safe_handle;
 
 pub(super) const CALL_SOON_DOC: &CStr =
@@ -141,14 +141,16 @@ pub(super) fn call_later(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
     if delay.is_none() {
         return Err(type_error("delay must not be None"));
     }
+    let sum;
     let when = if delay.is_exact_float() && !this.foreign_time.get() {
-        call::float(maypole_core::time::seconds(this.now_ns()?) + delay.as_f64()?)?
+        When::Seconds(maypole_core::time::seconds(this.now_ns()?) + delay.as_f64()?)
     } else {
         let now = this.as_obj().call_method(&names::get().time, &[])?;
         // SAFETY: two live objects; the addition raises for what is no number.
-        unsafe { Owned::steal(ffi::PyNumber_Add(now.as_ptr(), delay.as_ptr()))? }
+        sum = unsafe { Owned::steal(ffi::PyNumber_Add(now.as_ptr(), delay.as_ptr()))? };
+        When::Given(&sum)
     };
-    schedule(this, &when, &given)
+    schedule(this, when, &given)
 }
 
 pub(super) fn call_at(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
@@ -157,15 +159,15 @@ pub(super) fn call_at(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
     if when.is_none() {
         return Err(type_error("when cannot be None"));
     }
-    schedule(this, when, &given)
+    schedule(this, When::Given(when), &given)
 }
 
-fn schedule(this: &LoopObject, when: &Obj, given: &Scheduled<'_>) -> Result<Owned> {
+fn schedule(this: &LoopObject, when: When<'_>, given: &Scheduled<'_>) -> Result<Owned> {
     this.check_open()?;
     if this.debug.get() {
         check_in_debug(this, given.callback, "call_at", true)?;
     }
-    let deadline_ns = deadline_ns(when.as_f64()?);
+    let deadline_ns = deadline_ns(when.seconds()?);
     let timer = handle::new_timer_handle(when, &this.parts(given))?;
     let key = this.keep(deadline_ns, timer.clone())?;
     handle::types().set_key(&timer, key);

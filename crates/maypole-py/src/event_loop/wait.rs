@@ -58,6 +58,7 @@ impl LoopObject {
         let asked_ns = monotonic_ns();
         self.observer.metrics.worked(asked_ns);
         if self.is_virtual {
+            crate::context::forget();
             self.wait_on_virtual_clock()?;
             self.observer
                 .record(|recording| recording.jumped(self.own_now_ns()));
@@ -71,6 +72,8 @@ impl LoopObject {
             }
             Timeout::Now
         } else {
+            // This may run finalisers, and they may queue: how long to wait is asked after it.
+            crate::context::forget();
             let now_ns = self.foreign_now_ns(asked_ns)?;
             timeout_of(self.turn.borrow_mut().wait(now_ns), now_ns)
         };

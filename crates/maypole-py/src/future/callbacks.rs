@@ -6,17 +6,17 @@ use pyo3::ffi;
 
 use super::{Callbacks, FutureObject};
 use crate::aio::children;
-use crate::asyncio;
 use crate::capi::class::Visitor;
 use crate::capi::error::{check, memory_error};
 use crate::capi::object::none;
 use crate::capi::{Args, Obj, Owned, Result, call, names};
+use crate::context;
 use crate::event_loop::LoopObject;
 
 /// Somebody who waits for a future.
 #[derive(Clone)]
 pub(crate) enum Callback {
-    /// A Python function, called through the loop in a context.
+    /// A Python function, called through the loop in what was captured for it.
     Function { function: Owned, context: Owned },
     /// A native task, stepped by the loop, or what watches many of them.
     Waiter(Owned),
@@ -102,7 +102,10 @@ impl FutureObject {
         let event_loop = self.event_loop()?.own();
         match LoopObject::downcast(&event_loop) {
             Some(own) => own.call_soon_with(function, &[self.object()], context),
-            None => call_soon_of_foreign(&event_loop, function, &[self.object()], context),
+            None => {
+                let context = context::of_its_own(context)?;
+                call_soon_of_foreign(&event_loop, function, &[self.object()], &context)
+            }
         }
     }
 }
@@ -140,7 +143,7 @@ pub(super) fn add_done_callback(this: &FutureObject, args: Args<'_>) -> Result<O
     this.event_loop()?;
     let context = match context {
         Some(context) if !context.is_none() => context.own(),
-        _ => asyncio::copy_context()?,
+        _ => context::capture()?,
     };
     if this.is_done() {
         this.call_through_loop(given[0], &context)?;
@@ -227,7 +230,9 @@ impl FutureObject {
             .all_callbacks()
             .into_iter()
             .filter_map(|callback| match callback {
-                Callback::Function { function, context } => Some(call::tuple(&[&function, &context])),
+                Callback::Function { function, context } => Some(
+                    context::of_its_own(&context).and_then(|context| call::tuple(&[&function, &context])),
+                ),
                 Callback::Waiter(waiter) => {
                     Some(wakeup_of(&waiter).and_then(|wakeup| call::tuple(&[&wakeup, &none()])))
                 }

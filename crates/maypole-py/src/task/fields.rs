@@ -8,6 +8,7 @@ use crate::capi::class::{Class, Native, fast, getter, noargs, setter};
 use crate::capi::error::{attribute_error, runtime_error};
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Obj, Owned, Result, call};
+use crate::context;
 use crate::event_loop::LoopObject;
 
 pub(super) fn declare(class: Class) -> Class {
@@ -71,7 +72,7 @@ fn get_coro(this: &TaskObject) -> Result<Owned> {
 }
 
 fn get_context(this: &TaskObject) -> Result<Owned> {
-    Ok(this.context.get_or_none())
+    Ok(context::own_in(&this.context)?.unwrap_or_else(none))
 }
 
 fn get_stack(this: &TaskObject, args: Args<'_>) -> Result<Owned> {

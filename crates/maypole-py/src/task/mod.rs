@@ -32,6 +32,7 @@ use crate::capi::class::{Class, Native, Visitor, enter, fast, noargs};
 use crate::capi::error::{check, restore, take};
 use crate::capi::pool::track;
 use crate::capi::{Field, Obj, Owned, Raised, Result, call, nesting};
+use crate::context;
 use crate::event_loop::LoopObject;
 use crate::future::{self, FutureObject};
 
@@ -40,6 +41,7 @@ use crate::future::{self, FutureObject};
 pub(crate) struct TaskObject {
     pub(crate) future: FutureObject,
     coroutine: Field,
+    /// What was captured; while the task runs, and once somebody has asked for it, its context.
     context: Field,
     /// The name, once somebody gave or asked for one.
     name: Field,
@@ -244,7 +246,7 @@ impl TaskObject {
         }
         let context = match parts.context {
             Some(context) if !context.is_none() => self.check_context(context)?.own(),
-            _ => asyncio::copy_context()?,
+            _ => context::capture()?,
         };
         self.context.set(context);
         self.coroutine.set(parts.coroutine.own());

@@ -10,6 +10,7 @@ use crate::capi::class::Native;
 use crate::capi::error::{current_ends_program, current_is, restore, take};
 use crate::capi::object::none_ptr;
 use crate::capi::{Obj, Owned, Raised, Result, names};
+use crate::context;
 use crate::event_loop::LoopObject;
 use crate::future::FutureObject;
 use crate::future::outcome::invalid_state;
@@ -28,10 +29,7 @@ pub(crate) enum Resumed {
 /// the exception handler as the failure of a callback.
 #[inline]
 pub(crate) fn run(task: &TaskObject) -> Result<()> {
-    let Some(context) = task.context.get() else {
-        return Ok(());
-    };
-    asyncio::run_in_context(&context, || inside_context(task))
+    context::run_in_field(&task.context, || inside_context(task)).map(Option::unwrap_or_default)
 }
 
 /// Runs one step; the caller has entered the task's context and made it the current task.

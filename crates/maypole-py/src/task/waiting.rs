@@ -12,6 +12,7 @@ use crate::aio;
 use crate::capi::class::{Native, enter};
 use crate::capi::error::{check, restore, take};
 use crate::capi::{Obj, Owned, Raised, Result, call, names};
+use crate::context;
 use crate::event_loop::LoopObject;
 use crate::future::callbacks::call_soon_of_foreign;
 use crate::future::{self, FutureObject};
@@ -89,7 +90,7 @@ impl TaskObject {
     fn ask_for_wakeup(&self, value: &Obj) -> Result<()> {
         let method = value.get_attr(&names::get().add_done_callback)?;
         let positional = call::tuple(&[&*wakeup_of(self.as_obj())?])?;
-        let Some(context) = self.context.get() else {
+        let Some(context) = context::own_in(&self.context)? else {
             return Ok(());
         };
         // SAFETY: the lock is held.
@@ -127,7 +128,7 @@ impl TaskObject {
 
     #[cold]
     fn schedule_on_foreign(&self, event_loop: &Obj) -> Result<()> {
-        let Some(context) = self.context.get() else {
+        let Some(context) = context::own_in(&self.context)? else {
             return Ok(());
         };
         call_soon_of_foreign(event_loop, &*function(&STEP, self.as_obj())?, &[], &context)
@@ -166,7 +167,7 @@ pub(crate) fn wake_through_loop(task: &Obj, waited: &Obj) -> Result<()> {
         return Ok(());
     };
     let event_loop = own.future.event_loop()?.own();
-    let Some(context) = own.context.get() else {
+    let Some(context) = context::own_in(&own.context)? else {
         return Ok(());
     };
     call_soon_of_foreign(&event_loop, &*wakeup_of(task)?, &[waited], &context)

@@ -108,10 +108,10 @@ impl Listener<'_> {
             // `context.copy()`.
             // SAFETY: a live object; the function checks its type.
             Some(context) => unsafe { Owned::steal(pyo3::ffi::PyContext_Copy(context.as_ptr())) }?,
-            None => asyncio::copy_context()?,
+            None => crate::context::copy()?,
         };
         let mut protocol = None;
-        let outcome = asyncio::run_in_context(&context, || {
+        let outcome = crate::context::run(&context, || {
             let made = protocol.insert(self.factory.call(&[])?);
             self.begin(fd, peer, made, &context)
         });

@@ -8,7 +8,6 @@ use super::socket::Socket;
 use super::stream::{STARTING, StreamFields};
 use super::tls::TlsProtocol;
 use super::write;
-use crate::asyncio;
 use crate::capi::class::Native;
 use crate::capi::error::{check, restore, runtime_error, take, type_error, unraisable};
 use crate::capi::object::none;
@@ -37,9 +36,9 @@ pub(super) fn begin(this: &Obj, fields: &StreamFields, connection: Connection<'_
     if fields.has_socket() {
         return Err(runtime_error("the transport has a connection already"));
     }
+    let (names, event_loop) = (names::get(), connection.event_loop);
     // One that was brought back from the dead may stand in the table of another loop.
     forget_loop(this, fields);
-    let (names, event_loop) = (names::get(), connection.event_loop);
     fields.fd.set(connection.fd);
     drop(fields.socket.replace(connection.socket));
     fields.own_context.set(connection.own_context.is_some());
@@ -112,7 +111,7 @@ pub(super) fn begin_python(this: &Obj, fields: &StreamFields, args: Args<'_>) ->
         fd: c_int::try_from(fd).unwrap_or(-1),
         socket: Socket::Python(given[1].own()),
         own_context,
-        read_context: own_context.map_or_else(asyncio::copy_context, |context| Ok(context.own()))?,
+        read_context: own_context.map_or_else(crate::context::copy, |context| Ok(context.own()))?,
         server: Some(given[4]).filter(|server| !server.is_none()),
     };
     begin(this, fields, connection)?;

@@ -8,7 +8,6 @@ use pyo3::ffi;
 
 use super::stream::{READABLE, STARTING, StreamFields, WRITABLE};
 use super::write;
-use crate::asyncio;
 use crate::capi::error::{check, current_ends_program, memory_error, os_error, runtime_error, take};
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
@@ -33,7 +32,7 @@ impl StreamFields {
         let Some(context) = self.context.get() else {
             return Ok(());
         };
-        asyncio::run_in_context(&context, || self.read_and_write(transport, ready))
+        crate::context::run(&context, || self.read_and_write(transport, ready))
     }
 
     #[inline]

@@ -356,7 +356,7 @@ impl StreamFields {
         let Some(context) = self.context.get() else {
             return Ok(());
         };
-        asyncio::run_in_context(&context, || self.encrypt_and_flush(transport))
+        crate::context::run(&context, || self.encrypt_and_flush(transport))
     }
 
     fn encrypt_and_flush(&self, transport: &Obj) -> Result<()> {

@@ -19,7 +19,6 @@ use std::ffi::{CStr, c_int};
 use pyo3::ffi;
 
 use super::layout::{Fields, Layout, transport_field, transport_method};
-use crate::asyncio;
 use crate::capi::call::import_from;
 use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Visitor};
@@ -331,7 +330,7 @@ fn begin(_: &Obj, fields: &DatagramFields, args: Args<'_>) -> Result<Owned> {
     fields.family.set(number(given[2])?);
     fields.connected.set(given[5].truthy()?);
     fields.event_loop.set(given[0].own());
-    fields.context.set(asyncio::copy_context()?);
+    fields.context.set(crate::context::copy()?);
     fields.protocol.set(given[3].own());
     let address = given[4].truthy()?.then(|| given[4].own());
     drop(fields.address.replace(address));

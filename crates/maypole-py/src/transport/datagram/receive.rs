@@ -9,7 +9,6 @@ use maypole_sys::datagram::{self, Address};
 
 use super::{DatagramFields, report};
 use crate::address;
-use crate::asyncio;
 use crate::capi::error::{memory_error, os_error, take};
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
@@ -40,7 +39,7 @@ pub(super) fn read_ready(transport: &Obj, fields: &DatagramFields) -> Result<()>
     };
     let mut outcome = Ok(());
     while outcome.is_ok() && burst.left > 0 && fields.is_receiving() {
-        if asyncio::run_in_context(&context, || deliver(transport, fields, &mut burst)).is_err() {
+        if crate::context::run(&context, || deliver(transport, fields, &mut burst)).is_err() {
             // Outside of the context: the exception handler runs in it.
             outcome = report(transport, "_read_ready");
         }

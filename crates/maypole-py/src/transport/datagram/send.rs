@@ -10,7 +10,6 @@ use pyo3::ffi;
 
 use super::{DatagramFields, Outgoing, report};
 use crate::address;
-use crate::asyncio;
 use crate::capi::error::{check, current_is, memory_error, os_error, take, type_error};
 use crate::capi::object::none;
 use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
@@ -242,7 +241,7 @@ pub(super) fn write_ready(this: &Obj, fields: &DatagramFields) -> Result<()> {
     let Some(context) = fields.context.get() else {
         return Ok(());
     };
-    match asyncio::run_in_context(&context, || send_waiting(this, fields)) {
+    match crate::context::run(&context, || send_waiting(this, fields)) {
         Ok(()) => Ok(()),
         // Outside of the context: the exception handler runs in it.
         Err(Raised) => report(this, "_sendto_ready"),
