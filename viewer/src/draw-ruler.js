@@ -14,7 +14,6 @@ export function tickOf(view) {
 export function drawRuler(pen, view, model) {
   const { palette } = pen;
   const tick = tickOf(view);
-  drawMarks(pen, view, model);
   const taken = drawStalls(pen, view, model.stalls);
   for (
     let time = Math.max(Math.ceil(view.begin / tick), 0) * tick;
@@ -81,23 +80,4 @@ export function visibleStalls(view, stalls) {
     rows.push(row);
   }
   return rows;
-}
-
-// What the program or a library wrote down: a diamond.
-function drawMarks(pen, view, { marks }) {
-  let last = -Infinity;
-  for (let row = 0; row < marks.length; row++) {
-    const x = view.x(marks.at_ns[row]);
-    if (x < -6 || x > pen.width + 6 || x - last < 2) continue;
-    last = x;
-    pen.shape(
-      [
-        [x, RULER - 13],
-        [x + 5, RULER - 7],
-        [x, RULER - 1],
-        [x - 5, RULER - 7],
-      ],
-      pen.palette.arrow,
-    );
-  }
 }

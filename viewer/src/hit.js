@@ -38,7 +38,7 @@ function segmentNear({ segments }, view, task, x) {
 }
 
 export function thingOnLoop({ model, loopRows, view }, x, y) {
-  if (y < RULER) return stallNear(model, view, x) ?? markNear(model, view, x);
+  if (y < RULER) return stallNear(model, view, x);
   const row = loopRows.rows.find((each) => y >= each.top && y < each.top + each.height);
   if (row?.group === undefined) return null;
   const group = model[row.group];
@@ -54,13 +54,6 @@ function stallNear({ stalls }, view, x) {
     const [left, right] = [view.x(stalls.begin_ns[row]), view.x(stalls.end_ns[row])];
     if (x >= Math.min(left, (left + right) / 2 - 6) && x <= Math.max(right, (left + right) / 2 + 6))
       return { group: "stalls", row };
-  }
-  return null;
-}
-
-function markNear({ marks }, view, x) {
-  for (let row = 0; row < marks.length; row++) {
-    if (Math.abs(view.x(marks.at_ns[row]) - x) <= 6) return { group: "marks", row };
   }
   return null;
 }

@@ -3,6 +3,7 @@
 import { duration } from "./format.js";
 import { drawRuler, RULER } from "./draw-ruler.js";
 import { eachVisible } from "./visible.js";
+import { markRowsOf } from "./mark-rows.js";
 
 const THREADS = 8; // rows of executor jobs at most; more than that share the last one
 
@@ -11,7 +12,7 @@ export function loopRowsOf(model, busy) {
   const rows = [
     {
       name: "Time",
-      hint: "Moments since the recording began. ▼ stall: the loop was held. ◆ a note of the program or a library.",
+      hint: "Moments since the recording began. ▼ stall: the loop was held.",
       height: RULER,
       draw: (pen, view) => drawRuler(pen, view, model),
     },
@@ -30,6 +31,7 @@ export function loopRowsOf(model, busy) {
       group: "turns",
     },
   ];
+  rows.splice(1, 0, ...markRowsOf(model));
   const bars = (name, hint, group, style) => {
     if (model[group].length > 0)
       rows.push({
