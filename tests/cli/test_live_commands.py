@@ -64,6 +64,8 @@ def environment() -> Iterator[dict[str, str]]:
     """What the programs and the commands share: the package, and a folder for sockets."""
     with tempfile.TemporaryDirectory(prefix="mp", dir="/tmp") as folder:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MAYPOLE")}
+        # Debug mode runs asyncio's own tasks, of which nobody notes when they began.
+        environment.pop("PYTHONASYNCIODEBUG", None)
         environment.update(
             PYTHONPATH=os.pathsep.join(path for path in sys.path if path),
             XDG_RUNTIME_DIR=folder,

@@ -8,6 +8,12 @@ from frameworks.conftest import postgres_url, redis_port
 __all__ = ["postgres_url", "redis_port"]
 
 
+@pytest.fixture(autouse=True)
+def not_in_debug_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the pages show is not debug mode: there tasks are asyncio's own, and slow steps are logged."""
+    monkeypatch.delenv("PYTHONASYNCIODEBUG", raising=False)
+
+
 @pytest.fixture(scope="session")
 def redis_url(redis_port: int) -> str:
     """The address of a Redis of our own."""

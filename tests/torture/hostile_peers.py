@@ -239,9 +239,15 @@ def main(spec: str, seed: int, count: int) -> None:
     """Serve on this kind of loop."""
     module, _, attribute = spec.partition(":")
     told: list[str] = []
+
+    def tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # Debug mode also reports each handshake that failed.
+        if not (loop.get_debug() and context["message"].startswith("Error on transport creation")):
+            told.append(repr(context))
+
     with asyncio.Runner(loop_factory=getattr(importlib.import_module(module), attribute)) as runner:
         loop = runner.get_loop()
-        loop.set_exception_handler(lambda _, context: told.append(repr(context)))
+        loop.set_exception_handler(tell)
         failures = runner.run(serve(seed, count))
     for line in failures + told:
         sys.stdout.write(f"{line}\n")

@@ -11,8 +11,14 @@ from harness.kinds import MAYPOLE
 from torture.memory_runs_out import SCENARIOS
 from torture.rounds import SEED
 
+#: In debug mode tasks are asyncio's own, kept in a set that loops for ever when it is full and cannot grow.
+NOT_IN_DEBUG_MODE = pytest.mark.not_in_debug_mode("asyncio's own tasks may hang where memory is short")
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+
+@pytest.mark.parametrize(
+    "scenario",
+    [pytest.param(name, marks=NOT_IN_DEBUG_MODE if name == "starvation" else ()) for name in SCENARIOS],
+)
 def test_the_loop_outlives_a_lack_of_memory(scenario: str) -> None:
     done = run_module("torture.memory_runs_out", MAYPOLE.spec, scenario, SEED, MALLOC_ARENA_MAX="1")
     assert done.exit_code == 0, f"seed {SEED}: exit code {done.exit_code}\n{done.err[-3000:]}"
