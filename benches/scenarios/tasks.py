@@ -81,19 +81,16 @@ async def switch(bench: Bench) -> None:
 async def ping_pong(bench: Bench) -> None:
     """Two tasks wake each other through futures."""
     loop = asyncio.get_running_loop()
-    ball: asyncio.Future[Any] = loop.create_future()
     returned = 0
 
-    async def ping() -> None:
-        far = ball
+    async def ping(far: asyncio.Future[Any]) -> None:
         for _ in range(bench.count):
             near: asyncio.Future[Any] = loop.create_future()
             far.set_result(near)
             far = await near
 
-    async def pong() -> None:
+    async def pong(near: asyncio.Future[Any]) -> None:
         nonlocal returned
-        near = ball
         for _ in range(bench.count):
             far = await near
             near = loop.create_future()
@@ -101,7 +98,10 @@ async def ping_pong(bench: Bench) -> None:
             returned += 1
 
     with bench.measure(bench.count):
-        far_side, near_side = asyncio.create_task(pong()), asyncio.create_task(ping())
+        ball: asyncio.Future[Any] = loop.create_future()
+        far_side, near_side = asyncio.create_task(pong(ball)), asyncio.create_task(ping(ball))
+        # Each future's result is the next one: who holds the first holds them all.
+        del ball
         await near_side
         await far_side
     bench.expect(returned, bench.count, "exchanges")

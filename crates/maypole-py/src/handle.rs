@@ -246,8 +246,15 @@ unsafe fn free(this: *mut ffi::PyObject) {
     let class = unsafe { ffi::Py_TYPE(this) };
     // SAFETY: as above; untracking twice is allowed, for one that was never tracked.
     unsafe { ffi::PyObject_GC_UnTrack(this.cast()) };
-    // SAFETY: as above; the classes of both types have a place for weak references.
-    unsafe { ffi::PyObject_ClearWeakRefs(this) };
+    // SAFETY: as above; the classes of both types have a place for weak references, where their offset says.
+    unsafe {
+        let weak_references = this
+            .byte_offset((*class).tp_weaklistoffset)
+            .cast::<*mut ffi::PyObject>();
+        if !(*weak_references).is_null() {
+            ffi::PyObject_ClearWeakRefs(this);
+        }
+    }
     let pooled = enter(false, || {
         // SAFETY: the memory is still there, and only this function sees it.
         let handle = unsafe { Obj::from_ptr(this) };

@@ -51,6 +51,34 @@ class EventLoop(
         OSError: when descriptors have run out.
     """
 
+    # What CPython's classes and ours keep in a loop. With places for it the instance needs no dictionary, and while
+    # it has none the interpreter finds `loop.call_soon` without looking for an attribute of that name there.
+    __slots__ = (
+        "_asyncgens",
+        "_asyncgens_shutdown_called",
+        "_clock_resolution",
+        "_coroutine_origin_tracking_enabled",
+        "_coroutine_origin_tracking_saved_depth",
+        "_csock",
+        "_current_handle",
+        "_default_executor",
+        "_exception_handler",
+        "_executor_shutdown_called",
+        "_internal_fds",
+        "_old_agen_hooks",
+        "_other_transports",
+        "_outstanding",
+        "_pidfds",
+        "_resolver",
+        "_selector",
+        "_signal_handlers",
+        "_ssock",
+        "_timer_cancelled_count",
+        "_unix_server_sockets",
+        "_watched_by",
+        "slow_callback_duration",
+    )
+
     def __init__(self, clock: Clock = "monotonic", task_impl: TaskImpl = "native") -> None:
         try:
             InheritedLoop.__init__(self, cast("Any", NativeSelector(self)))
@@ -61,6 +89,7 @@ class EventLoop(
             raise
         self._init_children()
         self._init_watching()
+        self._init_resolver()
         self._init_virtual_time()
         if type(self).call_soon is not EventLoop.call_soon:
             # A subclass that looks at every callback sees the steps of asyncio's own tasks among them.

@@ -26,8 +26,11 @@ _C_GETADDRINFO = _c_socket.getaddrinfo
 class ResolverMixin(MixedInto):
     """Looks names up as `socket` does, unless somebody replaced it there."""
 
-    _resolver: _maypole.Resolver | None = None
+    _resolver: _maypole.Resolver | None
     _outstanding: Outstanding | None
+
+    def _init_resolver(self) -> None:
+        self._resolver = None
 
     async def getaddrinfo(
         self,

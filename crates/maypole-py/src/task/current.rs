@@ -62,7 +62,7 @@ mod kept {
     use pyo3::ffi;
 
     use crate::capi::cell::GilOnce;
-    use crate::capi::error::check;
+    use crate::capi::error::{check, current_is, take};
     use crate::capi::{Obj, Owned, Raised, Result, call};
 
     static CURRENT: GilOnce<Owned> = GilOnce::new();
@@ -101,18 +101,18 @@ mod kept {
     /// Says that no task of the loop is running.
     ///
     /// # Errors
-    /// None that is known: the key was there.
+    /// None that is known: that the key is not there is none.
     #[inline]
     pub(crate) fn leave(event_loop: &Obj) -> Result<()> {
-        let current = CURRENT.get();
         // SAFETY: a live dictionary and a live key.
-        let present = unsafe { ffi::PyDict_Contains(current.as_ptr(), event_loop.as_ptr()) };
-        check(present)?;
-        if present == 0 {
-            return Ok(());
+        match check(unsafe { ffi::PyDict_DelItem(CURRENT.get().as_ptr(), event_loop.as_ptr()) }) {
+            // SAFETY: the exception types exist while the interpreter does.
+            Err(Raised) if current_is(unsafe { ffi::PyExc_KeyError }) => {
+                drop(take());
+                Ok(())
+            }
+            outcome => outcome,
         }
-        // SAFETY: as above.
-        check(unsafe { ffi::PyDict_DelItem(current.as_ptr(), event_loop.as_ptr()) })
     }
 
     /// The current task of a loop, whoever made it.
