@@ -20,7 +20,7 @@ use crate::capi::cell::GilOnce;
 use crate::capi::class::{Native, Visitor, add_function, enter, fast, module_function};
 use crate::capi::error::{check, raise};
 use crate::capi::object::none;
-use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call};
+use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, last_calls};
 use crate::event_loop::LoopObject;
 use crate::future::FutureObject;
 
@@ -154,7 +154,7 @@ fn inherited(args: Args<'_>) -> Result<Owned> {
     let function = &stdlib::get().as_completed;
     // SAFETY: a callable, a tuple and a dictionary.
     unsafe {
-        Owned::steal(ffi::PyObject_Call(
+        Owned::steal(last_calls::PyObject_Call(
             function.as_ptr(),
             positional.as_ptr(),
             keywords.as_ptr(),

@@ -18,7 +18,7 @@ use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, add_function, enter, fast, getter, module_function};
 use crate::capi::error::{check, memory_error};
 use crate::capi::object::{boolean, none};
-use crate::capi::{Args, Obj, Owned, Result, call, names, nesting};
+use crate::capi::{Args, Obj, Owned, Result, call, last_calls, names, nesting};
 use crate::event_loop::LoopObject;
 use crate::future::outcome::exception;
 use crate::future::{self, FutureObject, State};
@@ -129,7 +129,7 @@ fn inherited(given: &[&Obj], return_exceptions: bool) -> Result<Owned> {
     let function = &stdlib::get().gather;
     // SAFETY: a callable, a tuple and a dictionary.
     unsafe {
-        Owned::steal(ffi::PyObject_Call(
+        Owned::steal(last_calls::PyObject_Call(
             function.as_ptr(),
             positional.as_ptr(),
             keywords.as_ptr(),

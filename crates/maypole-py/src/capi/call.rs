@@ -3,6 +3,7 @@
 use pyo3::ffi;
 
 use super::error::{Result, check};
+use super::last_calls;
 use super::object::{Obj, Owned};
 
 impl Obj {
@@ -12,7 +13,7 @@ impl Obj {
         let first = args.as_ptr().cast::<*mut ffi::PyObject>();
         // SAFETY: `&Obj` has the layout of a non-null object pointer, and the slice outlives the call.
         unsafe {
-            Owned::steal(ffi::PyObject_Vectorcall(
+            Owned::steal(last_calls::PyObject_Vectorcall(
                 self.as_ptr(),
                 first,
                 args.len(),
@@ -33,7 +34,7 @@ impl Obj {
         let count = unsafe { ffi::PyTuple_GET_SIZE(tuple) } as usize;
         // SAFETY: `items` points at `count` live references.
         unsafe {
-            Owned::steal(ffi::PyObject_Vectorcall(
+            Owned::steal(last_calls::PyObject_Vectorcall(
                 self.as_ptr(),
                 items,
                 count,
@@ -53,7 +54,7 @@ impl Obj {
         }
         // SAFETY: the first `1 + args.len()` places hold live objects.
         unsafe {
-            Owned::steal(ffi::PyObject_VectorcallMethod(
+            Owned::steal(last_calls::PyObject_VectorcallMethod(
                 name.as_ptr(),
                 stack.as_ptr(),
                 1 + args.len(),
@@ -70,7 +71,7 @@ impl Obj {
         stack.push(keyword.1);
         // SAFETY: `&Obj` has the layout of a non-null object pointer; one value is that of the one name.
         unsafe {
-            Owned::steal(ffi::PyObject_VectorcallMethod(
+            Owned::steal(last_calls::PyObject_VectorcallMethod(
                 name.as_ptr(),
                 stack.as_ptr().cast(),
                 1 + args.len(),
@@ -82,19 +83,19 @@ impl Obj {
     #[inline]
     pub(crate) fn get_attr(&self, name: &Obj) -> Result<Owned> {
         // SAFETY: both objects are live.
-        unsafe { Owned::steal(ffi::PyObject_GetAttr(self.as_ptr(), name.as_ptr())) }
+        unsafe { Owned::steal(last_calls::PyObject_GetAttr(self.as_ptr(), name.as_ptr())) }
     }
 
     #[inline]
     pub(crate) fn set_attr(&self, name: &Obj, value: &Obj) -> Result<()> {
         // SAFETY: all three objects are live.
-        check(unsafe { ffi::PyObject_SetAttr(self.as_ptr(), name.as_ptr(), value.as_ptr()) })
+        check(unsafe { last_calls::PyObject_SetAttr(self.as_ptr(), name.as_ptr(), value.as_ptr()) })
     }
 
     /// The truth value, as `bool(x)`.
     pub(crate) fn truthy(&self) -> Result<bool> {
         // SAFETY: the object is live.
-        let answer = unsafe { ffi::PyObject_IsTrue(self.as_ptr()) };
+        let answer = unsafe { last_calls::PyObject_IsTrue(self.as_ptr()) };
         check(answer)?;
         Ok(answer == 1)
     }

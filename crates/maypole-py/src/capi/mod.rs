@@ -16,6 +16,7 @@
 //! * [`nesting`]: freeing long chains without a stack frame for each link.
 //! * [`pool`]: memory of dead objects, kept for the next ones.
 //! * `signature`: what `inspect.signature` says of native methods.
+//! * [`last_calls`]: calls from which a thread may not return, because the interpreter ends.
 //! * [`member`]: the places of `__slots__` inside objects of pure Python classes.
 //!
 //! Invariant: an `Obj` or `Owned` exists only on a thread that holds the interpreter lock; [`crate::event_loop`]'s wait is the one
@@ -29,6 +30,7 @@ pub(crate) mod class;
 pub(crate) mod class_cache;
 pub(crate) mod error;
 pub(crate) mod field;
+pub(crate) mod last_calls;
 pub(crate) mod member;
 pub(crate) mod names;
 pub(crate) mod nesting;

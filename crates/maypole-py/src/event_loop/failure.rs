@@ -39,3 +39,22 @@ pub(super) fn report_step(this: &LoopObject, task: Option<&Obj>) -> Result<()> {
     ];
     asyncio::call_exception_handler(this.as_obj(), &entries)
 }
+
+/// As [`report`], for what leaves the handling of a transport: a method of a subclass, or a descriptor that somebody has closed.
+///
+/// # Errors
+/// As [`report`].
+#[cold]
+pub(super) fn report_transport(this: &LoopObject, transport: &Obj) -> Result<()> {
+    if current_ends_program() {
+        return Err(Raised);
+    }
+    let Some(exception) = take() else { return Ok(()) };
+    let message = call::text("Exception in callback of a transport")?;
+    let entries = [
+        ("message", Some(&*message)),
+        ("exception", Some(&*exception)),
+        ("transport", Some(transport)),
+    ];
+    asyncio::call_exception_handler(this.as_obj(), &entries)
+}

@@ -12,7 +12,7 @@ use crate::asyncio;
 use crate::capi::class::Native;
 use crate::capi::error::check;
 use crate::capi::names::same;
-use crate::capi::{Args, Obj, Owned, Result, call, names};
+use crate::capi::{Args, Obj, Owned, Result, call, last_calls, names};
 use crate::handle::{self, Parts};
 use crate::observer::instruments::Hook;
 use crate::task::TaskObject;
@@ -39,7 +39,7 @@ fn make_plain_future(this: &LoopObject) -> Result<Owned> {
     let (class, empty) = (&asyncio::get().future, &asyncio::get().empty_tuple);
     // SAFETY: a callable, a tuple and a dictionary.
     unsafe {
-        Owned::steal(ffi::PyObject_Call(
+        Owned::steal(last_calls::PyObject_Call(
             class.as_ptr(),
             empty.as_ptr(),
             keywords.as_ptr(),
@@ -115,7 +115,7 @@ fn inherited(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
     let function = &asyncio::get().create_task;
     // SAFETY: a callable, a tuple and a dictionary.
     unsafe {
-        Owned::steal(ffi::PyObject_Call(
+        Owned::steal(last_calls::PyObject_Call(
             function.as_ptr(),
             positional.as_ptr(),
             keywords.as_ptr(),

@@ -180,10 +180,14 @@ fn run_item(this: &LoopObject, item: &Obj) -> Result<()> {
     let types = handle::types();
     if !types.is_own(item) {
         if let Some(transport) = StreamFields::downcast(item) {
-            return transport.run(item);
+            return transport
+                .run(item)
+                .or_else(|_| failure::report_transport(this, item));
         }
         if let Some(transport) = DatagramFields::downcast(item) {
-            return transport.run(item);
+            return transport
+                .run(item)
+                .or_else(|_| failure::report_transport(this, item));
         }
         return match TaskObject::downcast(item) {
             Some(task) => step_task(this, task),

@@ -8,7 +8,7 @@ use std::os::fd::RawFd;
 use maypole_core::{Change, Interest, Key};
 use pyo3::ffi;
 
-use super::LoopObject;
+use super::{LoopObject, failure};
 use crate::capi::error::{memory_error, os_error, value_error};
 use crate::capi::object::boolean;
 use crate::capi::{Args, Obj, Owned, Raised, Result, names};
@@ -103,20 +103,23 @@ fn take(this: &LoopObject, fd: RawFd, side: Side) -> Option<(Owned, Key, Change)
 
 /// Tells the poller about a change of interest.
 fn apply(this: &LoopObject, fd: RawFd, key: Key, change: Change) -> Result<()> {
+    tell_poller(this, fd, key, change)?.map_err(|error| os_error(&error))
+}
+
+fn tell_poller(this: &LoopObject, fd: RawFd, key: Key, change: Change) -> Result<std::io::Result<()>> {
     let reactor = this.reactor()?;
     let bits = key.to_bits();
     let (read, write) = (
         |interest: Interest| interest.contains(Interest::READ),
         |interest: Interest| interest.contains(Interest::WRITE),
     );
-    let outcome = match change {
+    Ok(match change {
         Change::Unchanged => Ok(()),
         Change::Add(interest) => reactor.poller.add(fd, bits, read(interest), write(interest)),
         Change::Modify(interest) => reactor.poller.modify(fd, bits, read(interest), write(interest)),
         // A descriptor that its owner closed first has left the poller by itself.
         Change::Remove => reactor.poller.remove(fd).or_else(ignore_gone),
-    };
-    outcome.map_err(|error| os_error(&error))
+    })
 }
 
 fn ignore_gone(error: std::io::Error) -> std::io::Result<()> {
@@ -173,7 +176,10 @@ impl LoopObject {
             return Ok(());
         }
         match take(self, fd, side) {
-            Some((_item, key, change)) => apply(self, fd, key, change),
+            // A transport ends the same way when somebody else has closed its descriptor.
+            Some((_item, key, change)) => tell_poller(self, fd, key, change)?
+                .or_else(ignore_gone)
+                .map_err(|error| os_error(&error)),
             None => Ok(()),
         }
     }
@@ -202,7 +208,8 @@ impl LoopObject {
             let Some(fields) = StreamFields::downcast(&transport) else {
                 continue;
             };
-            if let Err(raised) = fields.flush_turn(&transport) {
+            let sent = fields.flush_turn(&transport);
+            if let Err(raised) = sent.or_else(|_| failure::report_transport(self, &transport)) {
                 let pending = crate::capi::error::take();
                 self.to_flush.borrow_mut().extend(&mut transports);
                 return Err(pending.map_or(raised, crate::capi::error::restore));

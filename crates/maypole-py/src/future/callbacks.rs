@@ -9,7 +9,7 @@ use crate::aio::children;
 use crate::capi::class::Visitor;
 use crate::capi::error::{check, memory_error};
 use crate::capi::object::none;
-use crate::capi::{Args, Obj, Owned, Result, call, names};
+use crate::capi::{Args, Obj, Owned, Result, call, last_calls, names};
 use crate::context;
 use crate::event_loop::LoopObject;
 
@@ -128,7 +128,7 @@ pub(crate) fn call_soon_of_foreign(
     check(unsafe { ffi::PyDict_SetItem(keywords.as_ptr(), name.as_ptr(), context.as_ptr()) })?;
     // SAFETY: a callable, a tuple and a dictionary.
     unsafe {
-        Owned::steal(ffi::PyObject_Call(
+        Owned::steal(last_calls::PyObject_Call(
             method.as_ptr(),
             positional.as_ptr(),
             keywords.as_ptr(),

@@ -9,7 +9,7 @@ use crate::aio::operation::Operation;
 use crate::capi::class::Native;
 use crate::capi::error::{check, raise};
 use crate::capi::object::boolean;
-use crate::capi::{Args, Obj, Owned, Result, call, names};
+use crate::capi::{Args, Obj, Owned, Result, call, last_calls, names};
 use crate::event_loop::LoopObject;
 use crate::future::FutureObject;
 
@@ -126,7 +126,7 @@ pub(crate) fn cancel_awaited(waited: &Obj, message: Option<&Obj>) -> Result<bool
     let empty = call::tuple(&[])?;
     // SAFETY: a callable, a tuple and a dictionary.
     unsafe {
-        Owned::steal(ffi::PyObject_Call(
+        Owned::steal(last_calls::PyObject_Call(
             method.as_ptr(),
             empty.as_ptr(),
             keywords.as_ptr(),

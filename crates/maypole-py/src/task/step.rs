@@ -9,7 +9,7 @@ use crate::asyncio;
 use crate::capi::class::Native;
 use crate::capi::error::{current_ends_program, current_is, restore, take};
 use crate::capi::object::none_ptr;
-use crate::capi::{Obj, Owned, Raised, Result, names};
+use crate::capi::{Obj, Owned, Raised, Result, last_calls, names};
 use crate::context;
 use crate::event_loop::LoopObject;
 use crate::future::FutureObject;
@@ -91,7 +91,7 @@ pub(crate) fn resume(coroutine: &Obj, exception: Option<Owned>) -> Resumed {
 fn send_none(coroutine: &Obj) -> Resumed {
     let mut value: *mut ffi::PyObject = std::ptr::null_mut();
     // SAFETY: two live objects and a place for the answer.
-    let outcome = unsafe { ffi::PyIter_Send(coroutine.as_ptr(), none_ptr(), &raw mut value) };
+    let outcome = unsafe { last_calls::PyIter_Send(coroutine.as_ptr(), none_ptr(), &raw mut value) };
     // SAFETY: null, or a strong reference that the call gave us.
     let value = unsafe { Owned::steal_opt(value) };
     match (outcome, value) {

@@ -11,7 +11,7 @@ use super::{TaskObject, current, step};
 use crate::aio;
 use crate::capi::class::{Native, enter};
 use crate::capi::error::{check, restore, take};
-use crate::capi::{Obj, Owned, Raised, Result, call, names};
+use crate::capi::{Obj, Owned, Raised, Result, call, last_calls, names};
 use crate::context;
 use crate::event_loop::LoopObject;
 use crate::future::callbacks::call_soon_of_foreign;
@@ -100,7 +100,7 @@ impl TaskObject {
         check(unsafe { ffi::PyDict_SetItem(keywords.as_ptr(), name.as_ptr(), context.as_ptr()) })?;
         // SAFETY: a callable, a tuple and a dictionary.
         unsafe {
-            Owned::steal(ffi::PyObject_Call(
+            Owned::steal(last_calls::PyObject_Call(
                 method.as_ptr(),
                 positional.as_ptr(),
                 keywords.as_ptr(),

@@ -18,7 +18,7 @@ use crate::capi::error::{
     check, current_ends_program, memory_error, os_error, runtime_error, take, type_error,
 };
 use crate::capi::object::{boolean, none};
-use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, names};
+use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, last_calls, names};
 
 /// With so many bytes waiting, `write` sends without waiting for the end of the turn.
 const SEND_AT_ONCE: usize = 64 * 1024;
@@ -37,7 +37,7 @@ pub(super) fn writelines(this: &Obj, fields: &StreamFields, args: Args<'_>) -> R
     let iterator = unsafe { Owned::steal(ffi::PyObject_GetIter(list_of_data.as_ptr()))? };
     let mut chunks = Vec::new();
     // SAFETY: an iterator; null means its end, or an error.
-    while let Some(item) = unsafe { Owned::steal_opt(ffi::PyIter_Next(iterator.as_ptr())) } {
+    while let Some(item) = unsafe { Owned::steal_opt(last_calls::PyIter_Next(iterator.as_ptr())) } {
         chunks.try_reserve(1).map_err(|_| memory_error())?;
         chunks.push(chunk_of(&item, "an item of the list")?);
     }

@@ -13,7 +13,7 @@ use super::names::current_is_again;
 use super::{State, TlsProtocol};
 use crate::capi::class::Native;
 use crate::capi::object::none;
-use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
+use crate::capi::{Args, Obj, Owned, Raised, Result, call, last_calls, names};
 
 /// So many bytes are encrypted without waiting for the end of the turn.
 const ENCRYPT_AT_ONCE: usize = 64 * 1024;
@@ -90,7 +90,7 @@ pub(super) fn write_many(this: &TlsProtocol, list_of_data: &Obj) -> Result<()> {
     // SAFETY: a live object; the call raises for what cannot be iterated.
     let iterator = unsafe { Owned::steal(ffi::PyObject_GetIter(list_of_data.as_ptr()))? };
     // SAFETY: an iterator; null means its end, or an error.
-    while let Some(data) = unsafe { Owned::steal_opt(ffi::PyIter_Next(iterator.as_ptr())) } {
+    while let Some(data) = unsafe { Owned::steal_opt(last_calls::PyIter_Next(iterator.as_ptr())) } {
         plain &= append(this, &data)?;
     }
     // SAFETY: reading the indicator needs only the lock.
