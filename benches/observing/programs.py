@@ -21,6 +21,24 @@ async def steps(count: int) -> None:
     await asyncio.gather(*(worker() for _ in range(TASKS)))
 
 
+async def chain(count: int) -> None:
+    """A callback that queues itself: turns that do nothing else."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    left = count
+
+    def again() -> None:
+        nonlocal left
+        left -= 1
+        if left:
+            loop.call_soon(again)
+        else:
+            done.set_result(None)
+
+    loop.call_soon(again)
+    await done
+
+
 async def spawns(count: int) -> None:
     """Make a task and await it, one after the other."""
 
@@ -81,6 +99,7 @@ async def requests(count: int) -> None:
 
 
 PROGRAMS: dict[str, tuple[Callable[[int], Awaitable[None]], int]] = {
+    "chain": (chain, 600_000),
     "steps": (steps, 400_000),
     "spawns": (spawns, 200_000),
     "echo": (echo, 30_000),

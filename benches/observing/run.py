@@ -5,8 +5,8 @@
     python benches/observing/run.py --programs echo,requests --rounds 9 --scale 0.5
 
 Each cell is a process of its own, and counts CPU time of the whole process, threads included; load is made by
-another one. A round runs all cells in another order. Each is compared with its base of the same round, and the
-median of the ratios is printed, with the smallest and the largest.
+another one. A round runs all cells in another order. Each is compared with its base of the same round, and
+the median of the ratios is printed, with the smallest and the largest.
 """
 
 from __future__ import annotations

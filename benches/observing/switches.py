@@ -33,6 +33,13 @@ def watchdog(loop: asyncio.AbstractEventLoop) -> AbstractContextManager[Any]:
     return Watchdog(loop, 0.1)
 
 
+def tracking(loop: asyncio.AbstractEventLoop) -> AbstractContextManager[Any]:
+    """Births of tasks, for trees and lost tasks."""
+    from maypole.trace import track_tasks
+
+    return track_tasks(loop)
+
+
 @contextlib.contextmanager
 def timeline(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
     """A recording; its document is not made."""
@@ -102,6 +109,7 @@ SWITCHES: dict[str, tuple[str, Around]] = {
     "maypole": ("maypole:new_event_loop", nothing),
     "maypole, watchdog": ("maypole:new_event_loop", watchdog),
     "maypole, timeline": ("maypole:new_event_loop", timeline),
+    "maypole, track_tasks": ("maypole:new_event_loop", tracking),
     "maypole, hook on spawns": ("maypole:new_event_loop", _with(Spawns())),
     "maypole, hooks on steps": ("maypole:new_event_loop", _with(Steps())),
     "maypole, debug mode": ("maypole:new_event_loop", debug_mode),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -171,7 +172,8 @@ def test_hops_to_threads_are_counted_with_the_task_that_makes_them(recorded: Rec
     waits = [wait for wait in recorded.rows("waits") if wait["kind"] == "executor"]
     assert {recorded.site(wait["site"])[1:] for wait in waits} >= {(recorded.fault_lines[0], "hopper")}
     [told] = [text for text in recorded.summary.splitlines() if "waited for threads" in text]
-    assert "501 steps of 1 tasks" in told
+    # From Python 3.14 on, a first job that is done before it is waited for makes no step.
+    assert re.search(r"in 50[01] steps of 1 tasks", told)
     assert told.endswith("in hopper")
 
 

@@ -5,7 +5,7 @@
 //! * [`places`]: lines and kinds of waits, asked of the interpreter; [`suspended`]: the same, read; [`known`]: what was met before;
 //! * [`instruments`]: the public hooks;
 //! * [`item`]: running one item of the queue while somebody looks;
-//! * [`methods`]: what the Python half asks.
+//! * [`methods`]: what the Python half asks; [`notes`]: what it adds to a recording.
 //!
 //! A loop that nobody looks at pays two reads of a clock and two entries in histograms per turn, and one countdown and one
 //! comparison per item.
@@ -17,6 +17,7 @@ mod item;
 mod known;
 mod methods;
 mod metrics;
+mod notes;
 mod people;
 mod places;
 mod recording;

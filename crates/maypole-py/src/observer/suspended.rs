@@ -91,7 +91,7 @@ unsafe fn position(frame: *const c_void) -> Position {
     // SAFETY: the caller's promise.
     let (code, at) = unsafe { (word(frame, CODE) & !FLAGS, word(frame, INSTRUCTION)) };
     // SAFETY: the type object is a static of the interpreter.
-    let head = unsafe { (*(&raw const ffi::PyCode_Type)).tp_basicsize };
+    let head = unsafe { ffi::PyCode_Type.tp_basicsize };
     // The instructions stand at the end of the code object.
     let instruction = at.wrapping_sub(code).wrapping_sub(head.cast_unsigned());
     #[allow(
