@@ -88,6 +88,8 @@ def test_accept_is_tried_again(loop: Loop, number: int, monkeypatch: pytest.Monk
             finally:
                 writer.close()
                 await writer.wait_closed()
+                # The server must still be there when it listens again: on asyncio that fails otherwise.
+                await asyncio.sleep(2 * constants.ACCEPT_RETRY_DELAY)
 
     assert loop.run_until_complete(main()) == b""
     assert told == [("socket.accept() out of system resource", number)]
