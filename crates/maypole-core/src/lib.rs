@@ -16,7 +16,8 @@
 //! | [`turn`] | one turn: the ready queue, the timers, and the rules between them |
 //! | [`ready`] | the queue and its batches |
 //! | [`timers`] | the timing wheel |
-//! | [`interest`] | which descriptors are watched, for whom |
+//! | [`interest`] | for what a descriptor is watched |
+//! | [`sources`] | which descriptors are watched, for whom |
 //! | [`inbox`] | what other threads push, and when they must ring |
 //! | [`virtual_clock`] | a clock that jumps when nothing can run |
 //! | [`ties`] | another order among equal timers, from a seed |
@@ -63,6 +64,7 @@ pub mod inbox;
 pub mod interest;
 pub mod key;
 pub mod ready;
+pub mod sources;
 pub mod ties;
 pub mod time;
 pub mod timers;
@@ -70,9 +72,10 @@ pub mod turn;
 pub mod virtual_clock;
 
 pub use inbox::Inbox;
-pub use interest::{Change, Interest, Registration, Removal, Sources};
+pub use interest::{Change, Interest};
 pub use key::{Key, Slots};
 pub use ready::ReadyQueue;
+pub use sources::{Registration, Removal, Sources};
 pub use ties::Ties;
 pub use time::{NEVER_NS, deadline_ns, seconds};
 pub use timers::Wheel;
