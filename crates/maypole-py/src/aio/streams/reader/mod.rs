@@ -1,19 +1,21 @@
 //! The reader: what comes in, and who waits for it.
 
+mod fields;
+
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 
 use pyo3::ffi;
 
-use super::super::held;
-use super::super::operation::{Operation, Step};
-use super::super::stdlib;
-use super::super::waiters::is_done;
-use super::buffer::Buffer;
-use super::read;
+use crate::aio::held;
+use crate::aio::operation::{Operation, Step};
+use crate::aio::stdlib;
+use crate::aio::streams::buffer::Buffer;
+use crate::aio::streams::read;
+use crate::aio::waiters::is_done;
 use crate::asyncio;
 use crate::capi::cell::GilOnce;
-use crate::capi::class::{Class, Native, Visitor, enter, fast, getter, noargs, setter};
+use crate::capi::class::{Native, Visitor, enter, fast, noargs};
 use crate::capi::error::{attribute_error, check, current_is, restore, runtime_error, take, value_error};
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, names};
@@ -24,7 +26,7 @@ const LIMIT: usize = 64 * 1024;
 
 /// The memory of a `maypole._maypole.StreamReader`.
 #[repr(C)]
-pub(super) struct ReaderObject {
+pub(in crate::aio::streams) struct ReaderObject {
     ob_base: ffi::PyObject,
     event_loop: Field,
     transport: Field,
@@ -32,10 +34,10 @@ pub(super) struct ReaderObject {
     exception: Field,
     /// The operation that waits for data.
     waiter: Field,
-    pub(super) buffer: Buffer,
+    pub(in crate::aio::streams) buffer: Buffer,
     /// The longest line, and half of what may wait in the buffer, in bytes.
-    pub(super) limit: Cell<usize>,
-    pub(super) eof: Cell<bool>,
+    pub(in crate::aio::streams) limit: Cell<usize>,
+    pub(in crate::aio::streams) eof: Cell<bool>,
     /// The transport was told to pause.
     paused: Cell<bool>,
 }
@@ -48,7 +50,7 @@ static TYPE: GilOnce<Owned> = GilOnce::new();
 const DOC: &CStr = c"StreamReader(limit=65536, loop=None)\n--\n\nThe native half of maypole.StreamReader.";
 
 /// Makes the type; called once while the module is imported.
-pub(super) fn init() -> Result<()> {
+pub(in crate::aio::streams) fn init() -> Result<()> {
     if TYPE.is_set() {
         return Ok(());
     }
@@ -99,52 +101,8 @@ pub(super) fn init() -> Result<()> {
             noargs!(ReaderObject, buffered),
             c"Return how many bytes were not read.",
         );
-    TYPE.set(held::build(read::declare(with_fields(class)), None)?);
+    TYPE.set(held::build(read::declare(fields::declare(class)), None)?);
     Ok(())
-}
-
-fn with_fields(class: Class) -> Class {
-    class
-        .attribute(
-            c"_buffer",
-            getter!(ReaderObject, get_buffer),
-            Some(setter!(ReaderObject, set_buffer)),
-        )
-        .attribute(
-            c"_limit",
-            getter!(ReaderObject, get_limit),
-            Some(setter!(ReaderObject, set_limit)),
-        )
-        .attribute(
-            c"_loop",
-            getter!(ReaderObject, get_loop),
-            Some(setter!(ReaderObject, set_loop)),
-        )
-        .attribute(
-            c"_eof",
-            getter!(ReaderObject, get_eof),
-            Some(setter!(ReaderObject, set_eof)),
-        )
-        .attribute(
-            c"_waiter",
-            getter!(ReaderObject, get_waiter),
-            Some(setter!(ReaderObject, set_waiter)),
-        )
-        .attribute(
-            c"_exception",
-            getter!(ReaderObject, get_exception),
-            Some(setter!(ReaderObject, put_exception)),
-        )
-        .attribute(
-            c"_transport",
-            getter!(ReaderObject, get_transport),
-            Some(setter!(ReaderObject, put_transport)),
-        )
-        .attribute(
-            c"_paused",
-            getter!(ReaderObject, get_paused),
-            Some(setter!(ReaderObject, set_paused)),
-        )
 }
 
 impl held::Held for ReaderObject {
@@ -220,7 +178,7 @@ impl ReaderObject {
     }
 
     /// The reader behind a Python object, if it is one, and its class takes data in and fails as ours does.
-    pub(super) fn plain(object: &Obj) -> Result<Option<&ReaderObject>> {
+    pub(in crate::aio::streams) fn plain(object: &Obj) -> Result<Option<&ReaderObject>> {
         if !object.is_instance_of(TYPE.get().as_ptr().cast()) {
             return Ok(None);
         }
@@ -237,13 +195,13 @@ impl ReaderObject {
 
     /// What `set_exception` was given, if it was.
     #[inline]
-    pub(super) fn failure(&self) -> Option<Owned> {
+    pub(in crate::aio::streams) fn failure(&self) -> Option<Owned> {
         self.exception.get().filter(|exception| !exception.is_none())
     }
 
     /// Raises the exception that was set, if there is one.
     #[inline]
-    pub(super) fn check_exception(&self) -> Result<()> {
+    pub(in crate::aio::streams) fn check_exception(&self) -> Result<()> {
         match self.failure() {
             Some(exception) => Err(raise(exception)),
             None => Ok(()),
@@ -255,7 +213,7 @@ impl ReaderObject {
     /// # Errors
     /// `RuntimeError` if somebody waits already.
     #[inline]
-    pub(super) fn wait(&self, operation: &Operation, name: &str) -> Result<Step> {
+    pub(in crate::aio::streams) fn wait(&self, operation: &Operation, name: &str) -> Result<Step> {
         if !self.waiter.is_empty() {
             return Err(runtime_error(&format!(
                 "{name}() called while another coroutine is already waiting for incoming data"
@@ -273,7 +231,7 @@ impl ReaderObject {
 
     /// The wait is over, one way or the other.
     #[inline]
-    pub(super) fn stop_waiting(&self, operation: &Operation) {
+    pub(in crate::aio::streams) fn stop_waiting(&self, operation: &Operation) {
         if self
             .waiter
             .peek()
@@ -294,7 +252,7 @@ impl ReaderObject {
 
     /// Lets the transport read again once there is room.
     #[inline]
-    pub(super) fn resume_if_room(&self) -> Result<()> {
+    pub(in crate::aio::streams) fn resume_if_room(&self) -> Result<()> {
         if self.paused.get() && self.buffer.len() <= self.limit.get() {
             self.paused.set(false);
             self.resume_reading()?;
@@ -305,14 +263,14 @@ impl ReaderObject {
     #[inline]
     fn wake_waiter(&self) -> Result<()> {
         match self.waiter.take() {
-            Some(waiter) if !is_done(&waiter)? => super::super::waiters::finish(&waiter, none()),
+            Some(waiter) if !is_done(&waiter)? => crate::aio::waiters::finish(&waiter, none()),
             _ => Ok(()),
         }
     }
 
     /// `feed_data(data)`.
     #[inline]
-    pub(super) fn feed(&self, data: &Obj) -> Result<()> {
+    pub(in crate::aio::streams) fn feed(&self, data: &Obj) -> Result<()> {
         if self.eof.get() {
             return Err(assertion("feed_data after feed_eof"));
         }
@@ -349,7 +307,7 @@ impl ReaderObject {
 
 /// Raises an exception that may also be a class of exceptions.
 #[cold]
-pub(super) fn raise(exception: Owned) -> Raised {
+pub(in crate::aio::streams) fn raise(exception: Owned) -> Raised {
     // SAFETY: a live object.
     if unsafe { ffi::PyExceptionInstance_Check(exception.as_ptr()) } != 0 {
         return restore(exception);
@@ -437,84 +395,8 @@ fn buffered(this: &ReaderObject) -> Result<Owned> {
     call::unsigned(this.buffer.len() as u64)
 }
 
-fn get_buffer(this: &ReaderObject) -> Result<Owned> {
-    this.buffer.show()
-}
-
-fn set_buffer(this: &ReaderObject, value: Option<&Obj>) -> Result<()> {
-    this.buffer.replace(value)
-}
-
-fn get_limit(this: &ReaderObject) -> Result<Owned> {
-    call::unsigned(this.limit.get() as u64)
-}
-
-fn set_limit(this: &ReaderObject, value: Option<&Obj>) -> Result<()> {
-    this.limit.set(limit_of(required(value)?)?);
-    Ok(())
-}
-
-fn get_loop(this: &ReaderObject) -> Result<Owned> {
-    Ok(this.event_loop.get_or_none())
-}
-
-fn set_loop(this: &ReaderObject, value: Option<&Obj>) -> Result<()> {
-    this.event_loop.set(required(value)?.own());
-    Ok(())
-}
-
-fn get_eof(this: &ReaderObject) -> Result<Owned> {
-    Ok(boolean(this.eof.get()))
-}
-
-fn set_eof(this: &ReaderObject, value: Option<&Obj>) -> Result<()> {
-    this.eof.set(required(value)?.truthy()?);
-    Ok(())
-}
-
-fn get_waiter(this: &ReaderObject) -> Result<Owned> {
-    Ok(this.waiter.get_or_none())
-}
-
-fn set_waiter(this: &ReaderObject, value: Option<&Obj>) -> Result<()> {
-    let waiter = required(value)?;
-    drop(this.waiter.replace((!waiter.is_none()).then(|| waiter.own())));
-    Ok(())
-}
-
-fn get_exception(this: &ReaderObject) -> Result<Owned> {
-    Ok(this.exception.get_or_none())
-}
-
-fn put_exception(this: &ReaderObject, value: Option<&Obj>) -> Result<()> {
-    this.exception.set(required(value)?.own());
-    Ok(())
-}
-
-fn get_transport(this: &ReaderObject) -> Result<Owned> {
-    Ok(this.transport.get_or_none())
-}
-
-fn put_transport(this: &ReaderObject, value: Option<&Obj>) -> Result<()> {
-    let transport = required(value)?;
-    drop(
-        this.transport
-            .replace((!transport.is_none()).then(|| transport.own())),
-    );
-    Ok(())
-}
-
-fn get_paused(this: &ReaderObject) -> Result<Owned> {
-    Ok(boolean(this.paused.get()))
-}
-
-fn set_paused(this: &ReaderObject, value: Option<&Obj>) -> Result<()> {
-    this.paused.set(required(value)?.truthy()?);
-    Ok(())
-}
-
 /// Adds the type to the module.
-pub(super) fn register(module: &Obj) -> Result<()> {
+pub(in crate::aio::streams) fn register(module: &Obj) -> Result<()> {
     // SAFETY: a live module, a C string and a live type.
     check(unsafe {
         ffi::PyModule_AddObjectRef(module.as_ptr(), c"StreamReader".as_ptr(), TYPE.get().as_ptr())
