@@ -19,6 +19,7 @@ import maypole
 import pytest
 from maypole.trace import record
 from maypole.trace.recording import all_loops, documents
+from maypole.trace.recording.summary import summary
 
 
 def document_of(recording: record) -> dict[str, Any]:
@@ -364,3 +365,28 @@ def test_a_wait_at_a_place_that_was_met_before_makes_no_frame_object() -> None:
     with record():
         few, many = maypole.run(main())
     assert many - few < 10
+
+
+def test_the_summary_of_a_part_tells_who_waited_all_the_time_and_not_who_goes_on() -> None:
+    async def sleeper() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def busy() -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    async def main() -> bytes:
+        tasks = [asyncio.create_task(sleeper(), name="sleeper"), asyncio.create_task(busy(), name="busy")]
+        await asyncio.sleep(0)
+        async with record() as recording:
+            await asyncio.sleep(0.001)
+        for task in tasks:
+            task.cancel()
+        return recording.document
+
+    told = [line for line in summary(maypole.run(main())) if "task '" in line and not line.startswith("busy")]
+    [line] = told
+    assert line.startswith("did not run meanwhile: task 'sleeper', waits for future at ")
+    assert line.endswith(
+        "in test_the_summary_of_a_part_tells_who_waited_all_the_time_and_not_who_goes_on.<locals>.sleeper"
+    )

@@ -47,6 +47,7 @@ SITES = {("tasks", "function"), ("tasks", "created_at"), ("waits", "site")}
 
 _HEAD_BYTES = 4_096
 _PROGRAM = re.compile(rb'"program":\s*\{\s*\}')
+_ENDED = re.compile(rb'"ended":\s*"(\w+)"')
 _COMPLETE = re.compile(rb'"complete":\s*true')
 
 
@@ -82,6 +83,17 @@ def with_program(document: bytes, about: dict[str, Any], *, complete: bool = Tru
     whole = json.loads(document)
     whole.update(program=about, complete=complete)
     return json.dumps(whole, ensure_ascii=False).encode("utf-8", "surrogateescape")
+
+
+def ended(document: bytes) -> str:
+    """Return how the program of a document ended, "" if it does not say; a large one is not parsed for it.
+
+    >>> ended(b'{"format": "maypole-trace", "program": {"argv": ["a"], "ended": "running"}}')
+    'running'
+    """
+    # Within a text of JSON the quotation marks would be escaped.
+    found = _ENDED.search(document, 0, 16 * _HEAD_BYTES)
+    return "" if found is None else found[1].decode()
 
 
 def empty() -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from maypole import _maypole
 from maypole.stacks import shortest
+from maypole.trace.recording.documents import ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ def summary(document: bytes) -> list[str]:
         *_long_runs(said),
         *_long_turns(said),
         *_slow_consumers(said),
-        *_pending(said),
+        *(_still(said) if ended(document) == "running" else _pending(said)),
         *_contended(said),
         *_crowds(said),
         *_busy(said),
@@ -118,15 +119,27 @@ def _slow_consumers(said: dict[str, Any]) -> Iterator[str]:
 
 def _pending(said: dict[str, Any]) -> Iterator[str]:
     for row in said["pending"][:ROWS_MAX]:
-        wait = row["waiting"]
-        text = f"never done: task {row['name']!r}, {_time(row['age_ns'])} old"
-        if wait is not None and wait["kind"] != "unknown":
-            text += f", waits for {wait['kind']}"
-            text += f" of task {wait['on_task']['name']!r}" if wait["on_task"] else ""
-            text += f" at {_place(wait['at'])}" if wait["at"] else ""
+        text = f"never done: task {row['name']!r}, {_time(row['age_ns'])} old{_waits(row)}"
         text += f", made at {_place(row['created_at'])}" if row["created_at"] else ""
         yield text
     yield from _more(said["pending"], "tasks")
+
+
+def _still(said: dict[str, Any]) -> Iterator[str]:
+    """Tell of tasks that waited all the time, in a recording of a part: others go on with the program."""
+    rows = [row for row in said["pending"] if row["steps"] == 0]
+    for row in rows[:ROWS_MAX]:
+        yield f"did not run meanwhile: task {row['name']!r}{_waits(row)}"
+    yield from _more(rows, "tasks")
+
+
+def _waits(row: dict[str, Any]) -> str:
+    wait = row["waiting"]
+    if wait is None or wait["kind"] == "unknown":
+        return ""
+    text = f", waits for {wait['kind']}"
+    text += f" of task {wait['on_task']['name']!r}" if wait["on_task"] else ""
+    return text + (f" at {_place(wait['at'])}" if wait["at"] else "")
 
 
 def _made_by(row: dict[str, Any]) -> str:
