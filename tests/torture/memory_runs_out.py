@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import gc
 import importlib
+import itertools
 import logging
 import os
 import random
@@ -33,10 +34,10 @@ def scenario(body: Scenario) -> Scenario:
     return body
 
 
-def limit_memory() -> None:
+def limit_memory(spare_mib: int = SPARE_MIB) -> None:
     """Leave so much address space and no more; `free_memory` takes the limit away."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + (SPARE_MIB << 20), resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (used + (spare_mib << 20), resource.RLIM_INFINITY))
 
 
 def free_memory() -> None:
@@ -130,6 +131,62 @@ async def writes(loop: asyncio.AbstractEventLoop) -> None:
         until_it_fails(lambda: transport.write(b"x" * 10))
         transport.abort()
         await asyncio.sleep(0.001)
+
+
+@scenario
+async def endless_lines(loop: asyncio.AbstractEventLoop) -> None:
+    here, there = socket.socketpair()
+    transport, _ = await loop.create_connection(asyncio.Protocol, sock=here)
+    with there:
+        until_it_fails(lambda: transport.writelines(itertools.repeat(b"x")))
+        transport.abort()
+        await asyncio.sleep(0.001)
+
+
+@scenario
+async def stream_reader(loop: asyncio.AbstractEventLoop) -> None:
+    import maypole
+
+    reader = maypole.StreamReader(limit=1 << 40, loop=loop)
+    until_it_fails(lambda: reader.feed_data(b"x" * 100_003))
+
+
+def while_memory_is_short(*looks: Callable[[], object]) -> None:
+    """Ask for copies of what has grown; a refusal is fine."""
+    limit_memory(0)
+    for look in looks:
+        with contextlib.suppress(MemoryError):
+            look()
+    free_memory()
+
+
+@scenario
+async def copies(loop: asyncio.AbstractEventLoop) -> None:
+    """Take copies of all that is long."""
+    import maypole
+
+    queue: Any = maypole.Queue()
+    future = loop.create_future()
+    children = [loop.create_future() for _ in range(200_000)]
+    gathered: Any = maypole.gather(*children)
+    for _ in range(200_000):
+        queue.put_nowait(1)
+        future.add_done_callback(id)
+        loop.call_soon(int)
+        loop.call_later(1000, int)
+    own: Any = loop
+    while_memory_is_short(
+        lambda: future.remove_done_callback(repr),
+        lambda: future.remove_done_callback(id),
+        lambda: future._callbacks,
+        lambda: queue._queue,
+        lambda: gathered._children,
+        gathered.cancel,
+        lambda: own._ready,
+        lambda: own._scheduled,
+        lambda: maypole.gather(*children),
+    )
+    await asyncio.gather(gathered, return_exceptions=True)
 
 
 @scenario

@@ -31,7 +31,7 @@ pub(super) fn are_native(given: &[&Obj], event_loop: &Obj) -> Result<bool> {
             _ => return Ok(false),
         }
     }
-    let mut addresses: Vec<*const Obj> = given.iter().map(|child| std::ptr::from_ref(*child)).collect();
+    let mut addresses = call::collect(given.iter().map(|child| Ok(std::ptr::from_ref(*child))))?;
     addresses.sort_unstable();
     Ok(addresses.windows(2).all(|pair| pair[0] != pair[1]))
 }

@@ -261,13 +261,8 @@ fn cancel(this: &Gathering, args: Args<'_>) -> Result<Owned> {
     if this.future.is_done() {
         return Ok(boolean(false));
     }
-    let children = this
-        .children
-        .borrow()
-        .as_ref()
-        .map(|children| (**children).clone());
     let mut any = false;
-    for child in children.unwrap_or_default() {
+    for child in this.copy_of_children()? {
         any |= cancel_awaited(&child, message)?;
     }
     if any {
@@ -284,12 +279,7 @@ fn child_done(this: &Gathering, args: Args<'_>) -> Result<Owned> {
 }
 
 fn get_children(this: &Gathering) -> Result<Owned> {
-    let children = this
-        .children
-        .borrow()
-        .as_ref()
-        .map(|children| (**children).clone());
-    call::list(children.unwrap_or_default())
+    call::list(this.copy_of_children()?)
 }
 
 /// `__class__`: asyncio's own, so that `isinstance` holds as it does for asyncio's gathering futures.
@@ -323,6 +313,17 @@ unsafe fn free(this: *mut ffi::PyObject) {
 }
 
 impl Gathering {
+    fn copy_of_children(&self) -> Result<Vec<Owned>> {
+        let children = self.children.borrow();
+        call::collect(
+            children
+                .iter()
+                .flat_map(|children| children.iter())
+                .cloned()
+                .map(Ok),
+        )
+    }
+
     fn clear(&self) {
         let children = self.children.borrow_mut().take();
         let done = self.done.borrow_mut().take();

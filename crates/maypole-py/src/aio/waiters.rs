@@ -160,14 +160,10 @@ impl Waiters {
         if let Some(shown) = self.shown.get() {
             return Ok(shown);
         }
-        let own = self
-            .own
-            .borrow()
-            .as_ref()
-            .map(|own| own.iter().cloned().collect());
-        let deque = stdlib::get()
-            .deque
-            .call(&[&*call::list(own.unwrap_or_default())?])?;
+        let own = self.own.borrow();
+        let waiters = call::collect(own.iter().flat_map(|own| own.iter()).cloned().map(Ok))?;
+        drop(own);
+        let deque = stdlib::get().deque.call(&[&*call::list(waiters)?])?;
         let old = self.own.borrow_mut().take();
         self.shown.set(deque.clone());
         drop(old);

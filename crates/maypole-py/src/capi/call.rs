@@ -2,7 +2,7 @@
 
 use pyo3::ffi;
 
-use super::error::{Result, check};
+use super::error::{Result, check, memory_error};
 use super::last_calls;
 use super::object::{Obj, Owned};
 
@@ -213,6 +213,19 @@ pub(crate) fn tuple(items: &[&Obj]) -> Result<Owned> {
         unsafe { ffi::PyTuple_SET_ITEM(tuple.as_ptr(), place as ffi::Py_ssize_t, item.own().into_ptr()) };
     }
     Ok(tuple)
+}
+
+/// What an iterator gives, however much that is.
+///
+/// # Errors
+/// `MemoryError`, or the first error of the iterator.
+pub(crate) fn collect<T>(items: impl Iterator<Item = Result<T>>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    for item in items {
+        all.try_reserve(1).map_err(|_| memory_error())?;
+        all.push(item?);
+    }
+    Ok(all)
 }
 
 /// A list that takes over `items`.

@@ -136,7 +136,7 @@ fn required(value: Option<&Obj>) -> Result<&Obj> {
 /// `_ready`: a copy of the queue, for code that looks at it; the queue itself is native.
 pub(super) fn get_ready(this: &LoopObject) -> Result<Owned> {
     let turn = this.turn.borrow();
-    let items = turn.iter().take(turn.ready_len()).cloned().collect();
+    let items = call::collect(turn.iter().take(turn.ready_len()).cloned().map(Ok))?;
     drop(turn);
     call::list(items)
 }
@@ -144,7 +144,7 @@ pub(super) fn get_ready(this: &LoopObject) -> Result<Owned> {
 /// `_scheduled`: a copy of the timers, in no order.
 pub(super) fn get_scheduled(this: &LoopObject) -> Result<Owned> {
     let turn = this.turn.borrow();
-    let items = turn.iter().skip(turn.ready_len()).cloned().collect();
+    let items = call::collect(turn.iter().skip(turn.ready_len()).cloned().map(Ok))?;
     drop(turn);
     call::list(items)
 }

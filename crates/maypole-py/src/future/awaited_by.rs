@@ -138,11 +138,11 @@ fn woken_by(function: &Obj) -> Result<Option<Owned>> {
 
 /// `_asyncio_awaited_by`: a frozenset of futures and tasks, or `None`.
 pub(super) fn get(this: &FutureObject) -> Result<Owned> {
-    let callbacks = this.all_callbacks();
+    let callbacks = this.all_callbacks()?;
     let waiting = callbacks
         .iter()
         .filter_map(|callback| callback.waiting().transpose());
-    let waiting: Vec<Owned> = waiting.collect::<Result<_>>()?;
+    let waiting = call::collect(waiting)?;
     if waiting.is_empty() {
         return Ok(none());
     }

@@ -161,14 +161,10 @@ pub(super) fn add_done_callback(this: &FutureObject, args: Args<'_>) -> Result<O
 pub(super) fn remove_done_callback(this: &FutureObject, args: Args<'_>) -> Result<Owned> {
     let (given, _) = args.at_least("remove_done_callback", &["fn"], 1)?;
     this.event_loop()?;
-    let Some(before) = this
-        .callbacks
-        .borrow()
-        .as_ref()
-        .map(|callbacks| (**callbacks).clone())
-    else {
+    let before = this.copy_of_callbacks()?;
+    if before.is_empty() {
         return call::integer(0);
-    };
+    }
     let mut removed = Vec::new();
     for (place, callback) in before.iter().enumerate() {
         if let Callback::Function { function, .. } = callback {
@@ -177,13 +173,14 @@ pub(super) fn remove_done_callback(this: &FutureObject, args: Args<'_>) -> Resul
                 unsafe { ffi::PyObject_RichCompareBool(function.as_ptr(), given[0].as_ptr(), ffi::Py_EQ) };
             check(same)?;
             if same == 1 {
+                removed.try_reserve(1).map_err(|_| memory_error())?;
                 removed.push(place);
             }
         }
     }
     let count = removed.len() as i64;
     if count > 0 {
-        drop(this.keep_others(before, &removed));
+        drop(this.keep_others(before, &removed)?);
     }
     call::integer(count)
 }
@@ -197,37 +194,52 @@ impl FutureObject {
     /// Puts back what was there `before`, but for the `removed` places; returns what is to be dropped.
     ///
     /// Whoever registered during the comparisons comes after those. If the future was done meanwhile, everybody is told.
-    fn keep_others(&self, before: Vec<Callback>, removed: &[usize]) -> (Vec<Callback>, Callbacks) {
+    ///
+    /// # Errors
+    /// `MemoryError`: everybody stays.
+    fn keep_others(&self, before: Vec<Callback>, removed: &[usize]) -> Result<(Vec<Callback>, Callbacks)> {
         let mut callbacks = self.callbacks.borrow_mut();
-        let Some(mut now) = callbacks.take() else {
-            return (before, None);
+        let Some(now) = &*callbacks else {
+            return Ok((before, None));
         };
-        let added = now.split_off(before.len().min(now.len()));
-        let (mut kept, mut dropped) = (Vec::new(), Vec::with_capacity(removed.len()));
-        for (place, callback) in before.into_iter().enumerate() {
-            let gone = removed.binary_search(&place).is_ok();
-            if gone { &mut dropped } else { &mut kept }.push(callback);
-        }
-        kept.extend(added);
-        if !kept.is_empty() {
-            *callbacks = Some(Box::new(kept));
-        }
-        (dropped, Some(now))
+        let mut kept = before;
+        let added = &now[kept.len().min(now.len())..];
+        kept.try_reserve(added.len()).map_err(|_| memory_error())?;
+        let mut place = 0;
+        // These are copies: who goes here is kept alive by the list that is handed back.
+        kept.retain(|_| {
+            place += 1;
+            removed.binary_search(&(place - 1)).is_err()
+        });
+        kept.extend(added.iter().cloned());
+        let kept = (!kept.is_empty()).then(|| Box::new(kept));
+        Ok((Vec::new(), std::mem::replace(&mut *callbacks, kept)))
+    }
+
+    fn copy_of_callbacks(&self) -> Result<Vec<Callback>> {
+        let callbacks = self.callbacks.borrow();
+        call::collect(
+            callbacks
+                .iter()
+                .flat_map(|callbacks| callbacks.iter())
+                .cloned()
+                .map(Ok),
+        )
     }
 
     /// A copy of everything that is registered, in order.
-    pub(super) fn all_callbacks(&self) -> Vec<Callback> {
-        let mut all: Vec<Callback> = self.waiter.get().map(Callback::Waiter).into_iter().collect();
-        if let Some(callbacks) = &*self.callbacks.borrow() {
-            all.extend(callbacks.iter().cloned());
-        }
-        all
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(super) fn all_callbacks(&self) -> Result<Vec<Callback>> {
+        let first = self.waiter.get().map(Callback::Waiter);
+        call::collect(first.into_iter().chain(self.copy_of_callbacks()?).map(Ok))
     }
 
     /// `_callbacks`: a list of (function, context), or `None`, as asyncio's code reads it.
     pub(super) fn list_callbacks(&self) -> Result<Owned> {
         let pairs = self
-            .all_callbacks()
+            .all_callbacks()?
             .into_iter()
             .filter_map(|callback| match callback {
                 Callback::Function { function, context } => Some(
@@ -238,7 +250,7 @@ impl FutureObject {
                 }
                 Callback::Named(_) => None,
             });
-        let pairs: Vec<Owned> = pairs.collect::<Result<_>>()?;
+        let pairs = call::collect(pairs)?;
         if pairs.is_empty() {
             return Ok(none());
         }

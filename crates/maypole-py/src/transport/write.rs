@@ -340,7 +340,7 @@ pub(super) fn set_empty_waiter(_: &Obj, fields: &StreamFields, args: Args<'_>) -
 
 /// `_buffer`: the chunks that wait, as a list.
 pub(super) fn list_chunks(fields: &StreamFields) -> Result<Owned> {
-    let chunks = fields.outgoing.borrow().iter().cloned().collect();
+    let chunks = call::collect(fields.outgoing.borrow().iter().cloned().map(Ok))?;
     call::list(chunks)
 }
 

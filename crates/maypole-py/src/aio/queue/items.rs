@@ -111,12 +111,10 @@ impl Items {
             // SAFETY: a live object; the function raises for what cannot be iterated over.
             return unsafe { Owned::steal(ffi::PySequence_List(shown.as_ptr())) };
         }
-        let own: Option<Vec<Owned>> = self
-            .own
-            .borrow()
-            .as_ref()
-            .map(|own| own.iter().cloned().collect());
-        call::list(own.unwrap_or_default())
+        let own = self.own.borrow();
+        let items = call::collect(own.iter().flat_map(|own| own.iter()).cloned().map(Ok))?;
+        drop(own);
+        call::list(items)
     }
 
     /// The container as Python sees it: a deque or a list, in which the items are from now on.

@@ -312,12 +312,12 @@ pub(super) fn buffer_size(_: &Obj, fields: &DatagramFields, _: Args<'_>) -> Resu
 
 /// `_buffer`: the datagrams that wait, as a list of pairs.
 pub(super) fn list_outgoing(fields: &DatagramFields) -> Result<Owned> {
-    let waiting: Vec<(Owned, Owned)> = fields
-        .outgoing
-        .borrow()
+    let outgoing = fields.outgoing.borrow();
+    let waiting = outgoing
         .iter()
-        .map(|waiting| (waiting.data.clone(), waiting.to.clone()))
-        .collect();
+        .map(|waiting| Ok((waiting.data.clone(), waiting.to.clone())));
+    let waiting = call::collect(waiting)?;
+    drop(outgoing);
     let pairs = waiting.iter().map(|(data, to)| call::tuple(&[data, to]));
-    call::list(pairs.collect::<Result<_>>()?)
+    call::list(call::collect(pairs)?)
 }
