@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from harness.kinds import Loop
+from harness.kinds import Loop, run_once
 from harness.outcome import SameAsAsyncio
 
 Main = Callable[[Loop], Coroutine[Any, Any, Any]]
@@ -504,3 +505,17 @@ def test_bad_calls_fail_as_in_asyncio(same_as_asyncio: SameAsAsyncio, main: Main
         loop.run_until_complete(run())
 
     assert same_as_asyncio(scenario).error is not None
+
+
+@pytest.mark.parametrize("method", ["write", "writelines"])
+def test_writing_after_the_end_is_refused(loop: Loop, method: str) -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        transport, _ = loop.run_until_complete(loop.create_connection(asyncio.Protocol, sock=ours))
+        transport.write_eof()
+        # Before Python 3.12 writelines() is a write() of the lines joined.
+        name = method if sys.version_info >= (3, 12) else "write"
+        with pytest.raises(RuntimeError, match=rf"^Cannot call {name}\(\) after write_eof\(\)$"):
+            getattr(transport, method)([b"x"] if method == "writelines" else b"x")
+        transport.abort()
+        run_once(loop)

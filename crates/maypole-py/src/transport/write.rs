@@ -25,14 +25,15 @@ const SEND_AT_ONCE: usize = 64 * 1024;
 
 pub(super) fn write(this: &Obj, fields: &StreamFields, args: Args<'_>) -> Result<Owned> {
     let chunk = chunk_of(args.single("write", "data")?, "data argument")?;
-    check_writable(fields)?;
+    check_writable(fields, "write")?;
     collect(this, fields, chunk)?;
     Ok(none())
 }
 
 pub(super) fn writelines(this: &Obj, fields: &StreamFields, args: Args<'_>) -> Result<Owned> {
     let list_of_data = args.single("writelines", "list_of_data")?;
-    check_writable(fields)?;
+    // Before Python 3.12 asyncio joins the lines and calls `write`.
+    check_writable(fields, if cfg!(Py_3_12) { "writelines" } else { "write" })?;
     // SAFETY: a live object; the call raises for what cannot be iterated.
     let iterator = unsafe { Owned::steal(ffi::PyObject_GetIter(list_of_data.as_ptr()))? };
     let mut chunks = Vec::new();
@@ -99,12 +100,12 @@ fn copy_of(data: &Obj, what: &str) -> Result<Owned> {
     copied
 }
 
-fn check_writable(fields: &StreamFields) -> Result<()> {
+fn check_writable(fields: &StreamFields, method: &str) -> Result<()> {
     if fields.eof.get() {
-        return Err(runtime_error("Cannot call write() after write_eof()"));
+        return Err(runtime_error(&format!("Cannot call {method}() after write_eof()")));
     }
     if !fields.empty_waiter.is_empty() {
-        return Err(runtime_error("unable to write; sendfile is in progress"));
+        return Err(runtime_error(&format!("unable to {method}; sendfile is in progress")));
     }
     Ok(())
 }
@@ -137,7 +138,7 @@ fn collect(this: &Obj, fields: &StreamFields, chunk: Owned) -> Result<()> {
 
 /// As `write`, for exact `bytes` that TLS has made.
 pub(super) fn write_chunk(this: &Obj, fields: &StreamFields, chunk: Owned) -> Result<()> {
-    check_writable(fields)?;
+    check_writable(fields, "write")?;
     collect(this, fields, chunk)
 }
 
