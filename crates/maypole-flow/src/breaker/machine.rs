@@ -17,6 +17,9 @@
 //!
 //! Source: Nygard, Release It!, 2nd edition, chapter 5; <https://martinfowler.com/bliki/CircuitBreaker.html>.
 
+mod by_hand;
+mod verdict;
+
 use std::collections::HashMap;
 
 use super::settings::BreakerSettings;
@@ -286,42 +289,6 @@ impl Breaker {
         Some(self.clock.reading(at_ns))
     }
 
-    /// Let nobody through until somebody says otherwise.
-    pub fn force_open(&mut self, reading_ns: u64) {
-        self.set(reading_ns, State::ForcedOpen);
-    }
-
-    /// Close, with an empty window.
-    pub fn close(&mut self, reading_ns: u64) {
-        self.set(reading_ns, State::Closed);
-    }
-
-    /// Open for `wait_ns`, because somebody else found that the remote does not work; only when closed.
-    pub fn open_for(&mut self, reading_ns: u64, wait_ns: u64) {
-        let now_ns = self.tick_at(reading_ns);
-        if matches!(self.state, State::Closed) {
-            let until_ns = now_ns.saturating_add(wait_ns);
-            self.go(now_ns, State::Open { until_ns }, Reason::Elsewhere);
-        }
-    }
-
-    /// Let everybody through and judge nothing.
-    pub fn disable(&mut self, reading_ns: u64) {
-        self.set(reading_ns, State::Disabled);
-    }
-
-    /// Let everybody through, count, and never trip.
-    pub fn metrics_only(&mut self, reading_ns: u64) {
-        self.set(reading_ns, State::MetricsOnly);
-    }
-
-    /// Begin anew: closed, and nothing known. The [`Calls`] stay.
-    pub fn reset(&mut self, reading_ns: u64) {
-        self.set(reading_ns, State::Closed);
-        self.generation += 1;
-        self.clear();
-    }
-
     /// The state. An open breaker whose time is over stays open until a call comes.
     #[must_use]
     pub const fn state(&self) -> BreakerState {
@@ -383,109 +350,6 @@ impl Breaker {
             }
         }
         now_ns
-    }
-
-    /// Count the calls as slow that have become so without ending.
-    fn count_overdue(&mut self, now_ns: u64) {
-        let Some(slow_ns) = self.settings.slow_ns else {
-            return;
-        };
-        let mut found = false;
-        while let Some((_, started_ns)) = self.under_way.first() {
-            if started_ns.saturating_add(slow_ns) > now_ns {
-                break;
-            }
-            let Some((ticket, _)) = self.under_way.serve() else {
-                break;
-            };
-            let mark = if let State::HalfOpen(trial) = &mut self.state {
-                trial.found_slow();
-                None
-            } else {
-                Some(self.window.push(now_ns, false, true))
-            };
-            self.overdue.insert(ticket, mark);
-            found = true;
-        }
-        if found {
-            self.judge(now_ns);
-        }
-    }
-
-    /// Stop watching a call; what it was counted as, if it is overdue.
-    #[allow(
-        clippy::option_option,
-        reason = "overdue or not, and with a mark in the window or not"
-    )]
-    fn forget(&mut self, ticket: Ticket) -> Option<Option<Mark>> {
-        self.settings.slow_ns?;
-        if self.under_way.leave(ticket).is_some() {
-            return None;
-        }
-        self.overdue.remove(&ticket)
-    }
-
-    fn judge(&mut self, now_ns: u64) {
-        match &self.state {
-            State::Closed => {
-                if let Some(reason) = self.trips(now_ns) {
-                    let until_ns = now_ns.saturating_add(self.open_ns());
-                    self.go(now_ns, State::Open { until_ns }, reason);
-                }
-            }
-            State::HalfOpen(trial) => match trial.finding(&self.settings) {
-                Finding::Undecided => {}
-                Finding::Works => self.go(now_ns, State::Closed, Reason::ProbesWork),
-                Finding::Fails => self.reopen(now_ns, Reason::ProbesFail),
-            },
-            _ => {}
-        }
-    }
-
-    fn trips(&mut self, now_ns: u64) -> Option<Reason> {
-        let settings = &self.settings;
-        if settings.consecutive.is_some_and(|row| self.failed_in_row >= row) {
-            return Some(Reason::Consecutive);
-        }
-        let tallies = self.window.tallies(now_ns);
-        if tallies.calls < settings.calls_min {
-            return None;
-        }
-        if settings
-            .failure_rate
-            .is_some_and(|rate| tallies.failure_rate() >= rate)
-        {
-            return Some(Reason::FailureRate);
-        }
-        let slow = settings.slow_ns.is_some() && tallies.slow_rate() >= settings.slow_rate;
-        slow.then_some(Reason::SlowRate)
-    }
-
-    fn reopen(&mut self, now_ns: u64, reason: Reason) {
-        self.failed_trials = self.failed_trials.saturating_add(1);
-        let until_ns = now_ns.saturating_add(self.open_ns());
-        self.go(now_ns, State::Open { until_ns }, reason);
-    }
-
-    #[allow(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a wait of at most open_max, lengthened by jitter; the cast saturates"
-    )]
-    fn open_ns(&mut self) -> u64 {
-        let settings = &self.settings;
-        let trials = i32::try_from(self.failed_trials).unwrap_or(i32::MAX);
-        let grown = settings.open_ns as f64 * settings.backoff.powi(trials);
-        let capped = grown.min(settings.open_max_ns as f64);
-        (capped * (1.0 + settings.jitter * self.random.unit())) as u64
-    }
-
-    fn set(&mut self, reading_ns: u64, state: State) {
-        let now_ns = self.tick_at(reading_ns);
-        if self.state.public() != state.public() {
-            self.go(now_ns, state, Reason::ByHand);
-        }
     }
 
     fn go(&mut self, now_ns: u64, state: State, reason: Reason) {
