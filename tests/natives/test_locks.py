@@ -231,6 +231,18 @@ def test_a_semaphore_needs_a_value_of_at_least_zero(api: Any, name: str) -> None
     assert getattr(api, name)(0).locked()
 
 
+@pytest.mark.parametrize("value", [float("inf"), 2**70, 3.0])
+def test_a_semaphore_may_admit_everybody(api: Any, run: Any, value: float) -> None:
+    async def main() -> bool:
+        semaphore = api.Semaphore(value)
+        for _ in range(3):
+            async with semaphore:
+                pass
+        return semaphore.locked()  # type: ignore[no-any-return]
+
+    assert run(main()) is False
+
+
 def test_permits_released_at_once_wake_so_many(api: Any, run: Any) -> None:
     async def main() -> tuple[list[str], bool]:
         semaphore, seen = api.Semaphore(0), list[str]()

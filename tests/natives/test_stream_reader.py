@@ -133,6 +133,18 @@ def test_readexactly_gives_the_rest_in_its_error(api: Any, run: Any) -> None:
     assert run(main()) == (b"abc", 5, "3 bytes read on a total of 5 expected bytes", b"")
 
 
+def test_more_than_any_number_of_bytes_may_be_asked_for(api: Any, run: Any) -> None:
+    async def main() -> tuple[bytes, bytes]:
+        reader = api.StreamReader()
+        reader.feed_data(b"all")
+        some = await reader.read(2**70)
+        reader.feed_data(b"rest")
+        reader.feed_eof()
+        return some, await reader.read(-(2**70))
+
+    assert run(main()) == (b"all", b"rest")
+
+
 def test_readexactly_refuses_a_negative_number(api: Any, run: Any) -> None:
     async def main() -> None:
         with pytest.raises(ValueError, match="readexactly size can not be less than zero"):

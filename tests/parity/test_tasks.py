@@ -310,3 +310,13 @@ def test_a_second_init_is_that_of_asyncio(same_as_asyncio: SameAsAsyncio) -> Non
         return loop.run_until_complete(main())
 
     same_as_asyncio(scenario)
+
+
+def test_a_future_says_what_is_wrong(loop: Loop) -> None:
+    future = loop.create_future()
+    with pytest.raises(asyncio.InvalidStateError, match=r"^Result is not set\.$"):
+        future.result()
+    with pytest.raises(asyncio.InvalidStateError, match=r"^Exception is not set\.$"):
+        future.exception()
+    with pytest.raises(TypeError, match=r"^invalid exception object$"):
+        future.set_exception(3)  # type: ignore[arg-type]

@@ -202,7 +202,7 @@ impl SemaphoreObject {
     }
 
     fn begin_with(&self, value: Option<&Obj>) -> Result<()> {
-        let value = value.map_or(Ok(1), Obj::as_i64)?;
+        let value = value.map_or(Ok(1), permits_of)?;
         if value < 0 {
             return Err(value_error("Semaphore initial value must be >= 0"));
         }
@@ -270,6 +270,18 @@ impl SemaphoreObject {
         self.value.set(self.value.get().saturating_add(1));
         self.wake_next().map(drop)
     }
+}
+
+/// A number of permits: a whole number of any kind, or infinity, which is more than anybody acquires.
+fn permits_of(given: &Obj) -> Result<i64> {
+    if given.is_exact_float() {
+        let permits = given.as_f64()?;
+        if permits.is_infinite() || permits.fract() == 0.0 {
+            // A float beyond the range becomes the end of the range.
+            return Ok(permits as i64);
+        }
+    }
+    given.as_clamped_i64()
 }
 
 fn acquire(this: &SemaphoreObject) -> Result<Owned> {

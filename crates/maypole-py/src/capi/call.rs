@@ -123,6 +123,23 @@ impl Obj {
         Ok(value)
     }
 
+    /// The value as a C `long long`; an integer beyond its range is the end of the range.
+    pub(crate) fn as_clamped_i64(&self) -> Result<i64> {
+        let mut overflow = 0;
+        // SAFETY: the object is live; what is too large is told by `overflow`, without an exception.
+        let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(self.as_ptr(), &raw mut overflow) };
+        match overflow {
+            0 => {}
+            1.. => return Ok(i64::MAX),
+            _ => return Ok(i64::MIN),
+        }
+        // SAFETY: reading the error indicator needs only the lock.
+        if value == -1 && !unsafe { ffi::PyErr_Occurred() }.is_null() {
+            return Err(super::Raised);
+        }
+        Ok(value)
+    }
+
     #[inline(always)]
     pub(crate) fn is_exact_float(&self) -> bool {
         // SAFETY: the type object is a static of the interpreter.

@@ -201,7 +201,7 @@ fn exception_instance(given: &Obj) -> Result<Owned> {
     };
     // SAFETY: a live object.
     if unsafe { ffi::PyExceptionInstance_Check(exception.as_ptr()) } == 0 {
-        return Err(type_error("Invalid exception object"));
+        return Err(type_error("invalid exception object"));
     }
     // SAFETY: the exception types exist while the interpreter does.
     if unsafe { ffi::PyErr_GivenExceptionMatches(exception.as_ptr(), ffi::PyExc_StopIteration) } == 0 {

@@ -102,10 +102,14 @@ fn copy_of(data: &Obj, what: &str) -> Result<Owned> {
 
 fn check_writable(fields: &StreamFields, method: &str) -> Result<()> {
     if fields.eof.get() {
-        return Err(runtime_error(&format!("Cannot call {method}() after write_eof()")));
+        return Err(runtime_error(&format!(
+            "Cannot call {method}() after write_eof()"
+        )));
     }
     if !fields.empty_waiter.is_empty() {
-        return Err(runtime_error(&format!("unable to {method}; sendfile is in progress")));
+        return Err(runtime_error(&format!(
+            "unable to {method}; sendfile is in progress"
+        )));
     }
     Ok(())
 }

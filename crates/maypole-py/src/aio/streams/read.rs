@@ -132,7 +132,7 @@ const ALL: usize = 1;
 fn begin_to_read(this: &ReaderObject, operation: &Operation) -> Result<Step> {
     this.check_exception()?;
     let count = operation.value();
-    let number = count.as_i64()?;
+    let number = count.as_clamped_i64()?;
     if number < 0 {
         operation.set_value(call::list(Vec::new())?);
         operation.set_mark(ALL);
@@ -145,7 +145,7 @@ fn begin_to_read(this: &ReaderObject, operation: &Operation) -> Result<Step> {
 }
 
 fn take_some(this: &ReaderObject, count: &Obj) -> Result<Step> {
-    let count = usize::try_from(count.as_i64()?).unwrap_or(0);
+    let count = usize::try_from(count.as_clamped_i64()?).unwrap_or(0);
     let data = this.buffer.take(count)?;
     this.resume_if_room()?;
     Ok(Step::Return(data))
@@ -168,7 +168,7 @@ fn try_to_read_all(this: &ReaderObject, operation: &Operation) -> Result<Step> {
 
 fn try_to_read_exactly(this: &ReaderObject, operation: &Operation, first: bool) -> Result<Step> {
     let given = operation.value();
-    let Ok(count) = usize::try_from(given.as_i64()?) else {
+    let Ok(count) = usize::try_from(given.as_clamped_i64()?) else {
         return Err(value_error("readexactly size can not be less than zero"));
     };
     if first {
