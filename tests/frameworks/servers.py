@@ -47,13 +47,14 @@ def wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Path
 def running(
     command: list[str], port: int, log: Path, word: str = "", **arguments: object
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until the block ends; then it is asked to end, and after a while made to."""
+    """Run a server until the block ends; then ask it to end, and after a while end it and its workers."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            start_new_session=True,
             **arguments,  # type: ignore[call-overload]
         )
     try:
@@ -64,7 +65,7 @@ def running(
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
