@@ -33,7 +33,7 @@ impl Breaker {
         self.set(reading_ns, State::MetricsOnly);
     }
 
-    /// Begin anew: closed, and nothing known. The [`Calls`] stay.
+    /// Begin anew: closed, and nothing known. The [`Calls`](super::super::state::Calls) stay.
     pub fn reset(&mut self, reading_ns: u64) {
         self.set(reading_ns, State::Closed);
         self.generation += 1;
