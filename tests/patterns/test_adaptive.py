@@ -191,11 +191,11 @@ def test_acquire_and_release_take_places_and_measure_nothing(run: Run) -> None:
     [
         ({}, "aimd needs a target"),
         ({"target": 0}, "target must be above 0"),
-        ({"target": 1, "min": 0}, "min must be above 0"),
+        ({"target": 1, "min": 0}, "min must be 1 or more"),
         ({"target": 1, "min": 5, "max": 4}, "max must be at least min"),
         ({"target": 1, "initial": 500}, "initial must be from min to max"),
         ({"target": 1, "window": 0}, "window must be above 0"),
-        ({"target": 1, "min_samples": 0}, "min_samples must be above 0"),
+        ({"target": 1, "min_samples": 0}, "min_samples must be 1 or more"),
         ({"algorithm": "gradient", "probe_every": 0}, "probe_every must be above 0"),
         ({"algorithm": "guess"}, "algorithm must be 'aimd', 'gradient' or 'vegas', got 'guess'"),
     ],

@@ -228,7 +228,7 @@ def test_a_policy_and_the_decorator_ask_the_store(run: Run) -> None:
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="refresh and store_timeout must be above 0"):
         RedisBreaker(Store(), "api", refresh=0)
-    with pytest.raises(ValueError, match="probes must be above 0"):
+    with pytest.raises(ValueError, match="probes must be 1 or more"):
         RedisBreaker(Store(), "api", probes=0)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from maypole._maypole import AdaptiveLimit, Ready
+from maypole.patterns.arguments import exceptions, whole
 from maypole.patterns.bulkhead import Bulkhead, BulkheadStats
 from maypole.patterns.errors import LoadShed
 from maypole.patterns.events import described
@@ -120,18 +121,19 @@ class Adaptive(Bulkhead):
             algorithm,
             target=target,
             probe_every=probe_every,
-            min=min,
-            max=max,
-            initial=initial,
+            min=whole("min", min, least=1),
+            max=whole("max", max, least=1),
+            initial=whole("initial", initial, least=1),
             window=window,
-            min_samples=min_samples,
+            min_samples=whole("min_samples", min_samples, least=1),
         )
         super().__init__(initial, max_waiting=max_waiting, timeout=timeout, name=name, on_event=on_event)
         self.algorithm = algorithm
         self._max = max
-        self._overload = overload
+        self._overload = exceptions("overload", overload)
         self._lag = LoopLag() if exclude_loop_lag else None
         self._slots: PerTask[Slot] = PerTask()
+        self._waited_in: asyncio.AbstractEventLoop | None = None
 
     @property
     def limit(self) -> int:
@@ -144,9 +146,12 @@ class Adaptive(Bulkhead):
 
     async def __aenter__(self) -> Slot:
         """Wait for one place, as `acquire` does; the time from here to the end of the block is measured."""
-        if not self._core.enter():
-            await self._wait(1, 0, None)
         loop = asyncio.get_running_loop()
+        if not self._core.enter():
+            if self._waited_in is not loop:
+                self._waited_in = loop
+                self._release_lost()
+            await self.acquire()
         if self._lag is not None:
             self._lag.ask()
         slot = Slot(loop.time())
@@ -157,6 +162,8 @@ class Adaptive(Bulkhead):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Awaitable[None]:
         """Give the place back, and take the time of the call."""
+        if kind is GeneratorExit and asyncio._get_running_loop() is None:
+            return _READY  # collected together with this limit, after its loop was closed
         slot = self._slots.pop()
         at = asyncio.get_running_loop().time()
         took = at - slot.started
@@ -185,6 +192,12 @@ class Adaptive(Bulkhead):
             "mean": self._rule.mean,
             "baseline": self._rule.baseline,
         }
+
+    def _release_lost(self) -> None:
+        """Give back the places of tasks that will never leave, because their loop was closed around them."""
+        for _ in self._slots.forget_lost():
+            if self._core.release():
+                self._serve()
 
     def _most(self, group: int) -> int:
         """A weight above the limit of the moment waits until it can go in alone."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from maypole.patterns.arguments import function_or_none
 from maypole.patterns.deadline import without_deadline
 from maypole.patterns.events import Listener, described, log
 from maypole.patterns.jobs import Job, JobSet, JobStats
@@ -62,7 +63,7 @@ class Background:
         if not drain >= 0 or not grace >= 0:
             raise ValueError(f"drain and grace must be 0 or more seconds, got {drain!r} and {grace!r}")
         self._jobs = JobSet("background", name, limit, max_pending, self._job_ended, on_event)
-        self._on_error = on_error
+        self._on_error = function_or_none("on_error", on_error)
         self._drain = drain
         self._grace = grace
 

@@ -10,6 +10,7 @@ from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from maypole._maypole import Breaker, Ready
+from maypole.patterns.arguments import exceptions, function_or_none, whole, whole_or_none
 from maypole.patterns.errors import CircuitOpen, Rejected
 from maypole.patterns.events import Listeners, described, log
 from maypole.patterns.per_task import PerTask
@@ -75,7 +76,7 @@ class CircuitBreaker:
     The result of a call that began in an older state changes nothing. ``acquire`` is safe from any thread.
 
     Raises:
-        ValueError: settings that make no sense.
+        TypeError, ValueError: settings that make no sense.
 
     Source: Nygard, Release It!, chapter 5.
 
@@ -120,31 +121,33 @@ class CircuitBreaker:
     ) -> None:
         sized: dict[str, Any] = {}
         if isinstance(window, Count):
-            sized["window_calls"] = window.calls
-        else:
+            sized["window_calls"] = whole("the calls of a window", window.calls, least=1)
+        elif isinstance(window, Time):
             sized["window_seconds"] = window.seconds
+        else:
+            raise TypeError(f"window must be Count(calls) or Time(seconds), got {window!r}")
         self._core = Breaker(
             seed=random.getrandbits(64),
-            min_calls=min_calls,
+            min_calls=whole("min_calls", min_calls, least=1),
             failure_rate=failure_rate,
-            consecutive=consecutive,
+            consecutive=whole_or_none("consecutive", consecutive, least=1),
             slow_call=slow_call,
             slow_rate=slow_rate,
             open_for=open_for,
             open_max=open_max,
             backoff=backoff,
             jitter=jitter,
-            probes=probes,
-            max_concurrent_probes=max_concurrent_probes,
+            probes=whole("probes", probes, least=1),
+            max_concurrent_probes=whole("max_concurrent_probes", max_concurrent_probes, least=1),
             half_open_timeout=half_open_timeout,
             **sized,
         )
         self.name = name
         self.last_error: BaseException | None = None
         self.events = Listeners("breaker", name, on_event)
-        self._failures = failures
-        self._ignore = ignore
-        self._is_failure = is_failure
+        self._failures = exceptions("failures", failures)
+        self._ignore = exceptions("ignore", ignore)
+        self._is_failure = function_or_none("is_failure", is_failure)
         self._permits: PerTask[Permit] = PerTask()
         self._times_calls = slow_call is not None
         self._timer: asyncio.TimerHandle | None = None

@@ -10,6 +10,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from maypole._maypole import Gate, Ready
+from maypole.patterns.arguments import seconds_or_none, whole, whole_or_none
 from maypole.patterns.deadline import within
 from maypole.patterns.errors import BulkheadFull
 from maypole.patterns.events import Listeners, described
@@ -100,12 +101,9 @@ class Bulkhead:
         name: str | None = None,
         on_event: Listener | None = None,
     ) -> None:
-        if limit < 1:
-            raise ValueError(f"limit must be 1 or more, got {limit}")
-        if max_waiting is not None and max_waiting < 0:
-            raise ValueError(f"max_waiting must be 0 or more, got {max_waiting}")
-        if timeout is not None and not timeout >= 0:
-            raise ValueError(f"timeout must be 0 or more seconds, got {timeout!r}")
+        whole("limit", limit, least=1)
+        whole_or_none("max_waiting", max_waiting, least=0)
+        seconds_or_none("timeout", timeout, zero=True)
         self.name = name
         self.timeout = timeout
         self.max_waiting = max_waiting
@@ -122,8 +120,7 @@ class Bulkhead:
 
     @limit.setter
     def limit(self, limit: int) -> None:
-        if limit < 1:
-            raise ValueError(f"limit must be 1 or more, got {limit}")
+        whole("limit", limit, least=1)
         self._set_limit(limit, "set")
 
     @property

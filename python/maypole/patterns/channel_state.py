@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
+from maypole.patterns.arguments import function_or_none
 from maypole.patterns.errors import ChannelBroken, ChannelClosed, ChannelFull
 from maypole.patterns.events import Listener, Listeners, log, loop_time
 from maypole.patterns.waiters import Waiters
@@ -74,7 +75,7 @@ class State(Generic[T]):
         self.shut = False
         self.sent = self.received = self.dropped = self.depth_max = 0
         self.send_wait_s = self.receive_wait_s = 0.0
-        self.on_drop = on_drop
+        self.on_drop = function_or_none("on_drop", on_drop)
         self.events = Listeners("channel", name, on_event)
         self.called = called
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from maypole import marks
+from maypole.patterns.arguments import function, function_or_none
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -74,6 +75,7 @@ def subscribe(listener: Listener) -> Callable[[], None]:
     [('rate_limit', 'mail', 'pause')]
     """
     global _subscribers
+    function("a listener", listener)
     with _changing:
         _subscribers = (*_subscribers, listener)
     ended = False
@@ -112,6 +114,7 @@ class Listeners:
     def __init__(self, kind: str, name: str | None, first: Listener | None = None) -> None:
         self.kind = kind
         self.name = name
+        function_or_none("on_event", first)
         self._listeners: tuple[Listener, ...] = () if first is None else (first,)
 
     def __bool__(self) -> bool:

@@ -8,6 +8,7 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from maypole.patterns.arguments import able
 from maypole.patterns.events import Listeners, described
 from maypole.patterns.racing import error_of, result_of, stop, succeeded
 
@@ -90,7 +91,7 @@ class Hedge:
         self.events = Listeners("hedge", name, on_event)
         self._after = after
         self._attempts = attempts
-        self._budget = budget
+        self._budget = able("budget", budget, "try_acquire")
         self._calls = self._hedged = self._won = self._refused = 0
 
     async def call(self, fn: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:

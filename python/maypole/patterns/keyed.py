@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from maypole.patterns.arguments import function
 from maypole.patterns.errors import Rejected
 from maypole.patterns.events import Listeners, described
 from maypole.patterns.turn import now
@@ -97,7 +98,7 @@ class Keyed(Generic[K, T]):
             raise ValueError(f"max_keys must be 1 or more, got {max_keys}")
         if not idle > 0:
             raise ValueError(f"idle must be above 0 seconds, got {idle!r}")
-        self._make = make
+        self._make = function("make", make)
         self.max_keys = max_keys
         self._idle = idle
         self.events = Listeners("keyed", name, on_event)

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from maypole.patterns.arguments import whole_or_none
 from maypole.patterns.events import Listeners, described
 from maypole.patterns.waiters import Waiters
 
@@ -73,12 +74,10 @@ class KeyedLock(Generic[K]):
         name: str | None = None,
         on_event: Listener | None = None,
     ) -> None:
-        if max_waiting is not None and max_waiting < 0:
-            raise ValueError(f"max_waiting must be 0 or more, got {max_waiting}")
         self.name = name
         self.called = f"keyed lock {name!r}" if name else "keyed lock"
         self.events = Listeners("keyed_lock", name, on_event)
-        self._max_waiting = max_waiting
+        self._max_waiting = whole_or_none("max_waiting", max_waiting, least=0)
         self._entries: dict[K, _Entry] = {}
         self._acquired = self._contended = 0
 

@@ -7,6 +7,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from maypole.patterns.arguments import function
 from maypole.patterns.events import Listeners, described
 from maypole.patterns.rate_limit import RateLimit
 from maypole.patterns.tasks import keep, log_failure
@@ -118,7 +119,7 @@ class Debounced(Generic[P, T]):
             raise ValueError(f"wait must be 0 or more seconds, got {wait!r}")
         if max_wait is not None and not max_wait >= wait:
             raise ValueError(f"max_wait must be at least wait, got {max_wait!r}")
-        self._fn = fn
+        self._fn = function("fn", fn)
         self._wait = wait
         self._max_wait = max_wait
         self._row: _Row[T] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import current_task
+from asyncio import Future, current_task
 from threading import get_ident
 from typing import Generic, TypeVar
 
@@ -19,11 +19,14 @@ class PerTask(Generic[T]):
     'inner'
     """
 
-    __slots__ = ("_last", "_others")
+    __slots__ = ("_last", "_lost", "_others")
 
     def __init__(self) -> None:
         self._last: dict[object, T] = {}
         self._others: dict[object, list[T]] = {}  # what a task entered before, and has not left
+        self._lost: list[
+            object
+        ] = []  # kept: when it is collected its block is left, in whatever task runs then
 
     def push(self, value: T) -> None:
         """Remember what this task enters."""
@@ -56,6 +59,15 @@ class PerTask(Generic[T]):
     def __len__(self) -> int:
         """How many are entered, in all tasks together."""
         return len(self._last) + sum(map(len, list(self._others.values())))
+
+    def forget_lost(self) -> list[T]:
+        """Return, and forget, what tasks entered whose loop is closed: they will never leave."""
+        lost = [here for here in list(self._last) if isinstance(here, Future) and here.get_loop().is_closed()]
+        self._lost += lost
+        found = []
+        for here in lost:
+            found += [self._last.pop(here), *self._others.pop(here, [])]
+        return found
 
     def _uncover(self, here: object) -> None:
         others = self._others[here]

@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from maypole.patterns.arguments import function
 from maypole.patterns.errors import QueueFull
 from maypole.patterns.events import Listener, Listeners, described, log
 from maypole.patterns.scope import TaskScope
@@ -72,7 +73,7 @@ class Periodic:
                 raise ValueError(f"{called} must be one of {', '.join(get_args(kind))}; got {value!r}")
         if max_queued < 1 or limit < 1:
             raise ValueError(f"max_queued and limit must be 1 or more, got {max_queued} and {limit}")
-        self._fn = fn
+        self._fn = function("fn", fn)
         self._seconds = seconds
         self._first = first
         self._jitter = jitter

@@ -10,6 +10,7 @@ import asyncio
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
+from maypole.patterns.arguments import seconds_or_none
 from maypole.patterns.deadline import finally_within
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Threads:
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be 1 or more, got {workers}")
         self._workers = workers
+        seconds_or_none("grace", grace, zero=True)
         self._grace = grace
         self._pool: ThreadPoolExecutor | None = None
         self.deaths = 0

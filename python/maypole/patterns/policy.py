@@ -8,6 +8,7 @@ from functools import partial, wraps
 from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from maypole.patterns.arguments import able, function_or_none
 from maypole.patterns.deadline import Deadline
 from maypole.patterns.retry import Retry
 
@@ -79,13 +80,13 @@ class Policy:
             if seconds is not None and not seconds > 0:
                 raise ValueError(f"{what} must be above 0 seconds, got {seconds!r}")
         self.name = name
-        self._fallback = fallback
+        self._fallback = function_or_none("fallback", fallback)
         self._deadline = deadline
-        self._retry = retry
-        self._budget = budget
-        self._breaker = breaker
-        self._rate = rate
-        self._bulkhead = bulkhead
+        self._retry = function_or_none("retry", retry)
+        self._budget = able("budget", budget, "deposit")
+        self._breaker = able("breaker", breaker, "call_with")
+        self._rate = able("rate", rate, "acquire")
+        self._bulkhead = able("bulkhead", bulkhead, "__aenter__")
         self._attempt_timeout = attempt_timeout
 
     async def call(self, fn: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:

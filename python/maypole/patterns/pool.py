@@ -10,6 +10,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from maypole.patterns.arguments import exceptions, function_or_none, seconds_or_none
 from maypole.patterns.errors import PoolClosed, PoolExhausted, QueueFull
 from maypole.patterns.events import Listener, Listeners, described, log
 from maypole.patterns.lease import Item, Lease, calling_code
@@ -125,10 +126,10 @@ class Pool(Generic[R]):
     ) -> None:
         self.called = f"pool {name!r}" if name else "pool"
         self.name = name
-        self._is_broken = is_broken
-        self._discard_on = discard_on
-        self._timeout = timeout
-        self._leak_after = leak_after
+        self._is_broken = function_or_none("is_broken", is_broken)
+        self._discard_on = exceptions("discard_on", discard_on)
+        self._timeout = seconds_or_none("timeout", timeout, zero=True)
+        self._leak_after = seconds_or_none("leak_after", leak_after)
         self.events = Listeners("pool", name, on_event)
         self._line = _Line[R](self.called, max_waiting, self._put_back)
         self._stock: Stock[R] = Stock(

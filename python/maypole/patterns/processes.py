@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
+from maypole.patterns.arguments import seconds_or_none
 from maypole.patterns.deadline import finally_within
 from maypole.patterns.errors import WorkerDied
 from maypole.patterns.events import Listener, Listeners, described, loop_time
@@ -107,6 +108,7 @@ class Processes:
         self._count = workers or os.cpu_count() or 1
         self._context = context
         self._max_deaths = max_deaths
+        seconds_or_none("grace", grace, zero=True)
         self._grace = grace
         self.name = name
         self.events = Listeners("processes", name, on_event)

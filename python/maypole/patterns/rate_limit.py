@@ -10,6 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from maypole._maypole import Limiter, Ready, Rule
+from maypole.patterns.arguments import whole_or_none
 from maypole.patterns.deadline import within
 from maypole.patterns.errors import RateLimited
 from maypole.patterns.events import Listeners, described, loop_time
@@ -127,8 +128,7 @@ class RateLimit:
     def _begin(
         self, rules: list[Rule], max_waiting: int | None, name: str | None, on_event: Listener | None
     ) -> None:
-        if max_waiting is not None and max_waiting < 0:
-            raise ValueError(f"max_waiting must be 0 or more, got {max_waiting}")
+        whole_or_none("max_waiting", max_waiting, least=0)
         self.name = name
         self.events = Listeners("rate_limit", name, on_event)
         self._core: Limiter[Turn] = Limiter(rules, max_waiting)
@@ -381,6 +381,7 @@ class RateLimit:
         ticket, why, delay = self._core.join(turn.since, turn.n, timeout, turn)
         if why is not None:
             raise self._refusal(turn, why, delay, timeout)
+        turn.ticket = ticket
         if self._timer is None or self._timer_loop is not turn.loop or self._core.waiting == 1:
             self._serve()  # else this loop calls for those ahead, and they are served first
         return ticket
@@ -440,6 +441,9 @@ class RateLimit:
         if first is None:
             return
         loop = first.loop
+        if loop.is_closed() and self._core.leave(first.ticket, False):
+            self._serve()  # it will never go on, and must not keep others back
+            return
         armed = self._timer is not None and self._timer_loop is loop and not loop.is_closed()
         if self._timer_loop is loop:
             due = max(due, self._fired_at + _WAKE_STEP)

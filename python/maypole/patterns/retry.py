@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from maypole.patterns.arguments import exceptions
 from maypole.patterns.deadline import Deadline
 from maypole.patterns.errors import Rejected
 
@@ -60,6 +61,7 @@ class Retry:
     wait_max: float = 10.0
 
     def __post_init__(self) -> None:
+        exceptions("on", self.on)
         if self.attempts < 1:
             raise ValueError(f"attempts must be 1 or more, got {self.attempts}")
         if not (self.wait >= 0 and self.wait_max >= 0):

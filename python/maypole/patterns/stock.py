@@ -7,6 +7,7 @@ import inspect
 import random
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from maypole.patterns.arguments import function, function_or_none
 from maypole.patterns.deadline import without_deadline
 from maypole.patterns.events import log, loop_time
 from maypole.patterns.lease import Item
@@ -67,11 +68,15 @@ class Stock(Generic[R]):
         customers: Customers[R],
         events: Listeners,
     ) -> None:
+        for what, fn in (("create", create), ("close", close)):
+            function(what, fn)
+        function_or_none("check", check)
         if max_size < 1 or not 0 <= min_idle <= max_size:
             raise ValueError(f"a pool needs 0 <= min_idle <= max_size >= 1, got {min_idle} and {max_size}")
         if not 0 <= jitter < 1:
             raise ValueError(f"jitter must be at least 0 and below 1, got {jitter!r}")
-        if not min(max_idle, max_lifetime, create_timeout, close_timeout) > 0 or not check_after >= 0:
+        above = (max_idle, max_lifetime, create_timeout, close_timeout)
+        if not all(seconds > 0 for seconds in above) or not check_after >= 0:
             raise ValueError("the times of a pool must be above 0 (check_after may be 0)")
         self._called = called
         self._create = create

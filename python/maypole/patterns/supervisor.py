@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
+from maypole.patterns.arguments import exceptions, function
 from maypole.patterns.errors import TooManyRestarts, WorkCancelled
 from maypole.patterns.events import Listener, Listeners
 from maypole.patterns.tasks import being_cancelled
@@ -83,12 +84,12 @@ class Supervisor(Generic[T]):
             raise ValueError(f"restart must be one of {', '.join(get_args(Restart))}; got {restart!r}")
         if max_restarts < 0 or not within > 0:
             raise ValueError(f"needs max_restarts >= 0 and within > 0, got {max_restarts} and {within!r}")
-        self._fn = fn
+        self._fn = function("fn", fn)
         self._restart = restart
         self._backoff = backoff if backoff is not None else Backoff()
         self._max_restarts = max_restarts
         self._within = within
-        self._failing = failures
+        self._failing = exceptions("failures", failures)
         self.name = name if name is not None else getattr(fn, "__qualname__", None)
         self.events = Listeners("supervisor", self.name, on_event)
         self._restarts: deque[float] = deque()

@@ -20,15 +20,17 @@ class Turn:
 
     Attributes:
         n: the weight.
+        ticket: its place in line, where the line knows it by that.
         since: when the wait began, on the loop's clock.
     """
 
-    __slots__ = ("_fates", "future", "loop", "n", "since")
+    __slots__ = ("_fates", "future", "loop", "n", "since", "ticket")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, n: float, since: float) -> None:
         self.loop = loop
         self.n = n
         self.since = since
+        self.ticket = 0
         self.future: asyncio.Future[None] = loop.create_future()
         self._fates: list[int | None] = []  # the first counts; an append is one step for all threads
 
@@ -42,11 +44,14 @@ class Turn:
         self._fates.append(at)
         if self._fates[0] is None:
             return False
-        if asyncio._get_running_loop() is not self.loop:
-            return self._in_its_loop(None)
-        if not self.future.done():
-            self.future.set_result(None)
-        return True
+        if asyncio._get_running_loop() is self.loop:
+            if not self.future.done():
+                self.future.set_result(None)
+            return True
+        if self._in_its_loop(None):
+            return True
+        self._fates[0] = None  # its task, which is collected one day, has nothing to give back
+        return False
 
     def give_up(self) -> int | None:
         """Go on without a grant; returns the instant of one that came before, which must be given back."""

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from maypole.patterns.arguments import whole_or_none
 from maypole.patterns.deadline import within
 from maypole.patterns.errors import QueueFull
 
@@ -34,8 +35,7 @@ class Waiters(Generic[T]):
     def __init__(
         self, give_back: Callable[[T], object], *, name: str, max_waiting: int | None = None
     ) -> None:
-        if max_waiting is not None and max_waiting < 0:
-            raise ValueError(f"max_waiting must be 0 or more, got {max_waiting}")
+        whole_or_none("max_waiting", max_waiting, least=0)
         self._give_back = give_back
         self._line: OrderedDict[asyncio.Future[T], object] = OrderedDict()
         self.loop: asyncio.AbstractEventLoop | None = None
