@@ -101,9 +101,9 @@ torture: ## The torture suites twenty times, from twenty seeds; TIMES=3, MAYPOLE
 
 hostile: ## All Python tests in debug mode, with the debug allocator, and collecting at every allocation
 	@$(call say,PYTHONASYNCIODEBUG=1)
-	@python=$$($(BUILD) $(FIRST)) && PYTHONASYNCIODEBUG=1 "$$python" -m pytest -q $(PYTEST)
+	@python=$$($(BUILD) $(FIRST)) && PYTHONASYNCIODEBUG=1 "$$python" -m pytest -q -o timeout=600 $(PYTEST)
 	@$(call say,PYTHONMALLOC=debug)
-	@python=$$($(BUILD) $(FIRST)) && PYTHONMALLOC=debug "$$python" -m pytest -q $(PYTEST)
+	@python=$$($(BUILD) $(FIRST)) && PYTHONMALLOC=debug "$$python" -m pytest -q -o timeout=600 $(PYTEST)
 	@$(call say,gc.set_threshold(1))
 	@python=$$($(BUILD) $(FIRST)) && "$$python" tests/torture/collecting.py $(PYTEST)
 

@@ -36,6 +36,9 @@ CHOSEN_SLOW = [
     "natives/test_queues.py",
     "transports/test_datagram.py",
 ]
+#: How many times as long tests and their children may take, on a machine that does other things besides.
+PATIENCE_ASAN, PATIENCE_VALGRIND = 20, 200
+TEST_TIMEOUT_S = 60
 RANDOM_PROGRAM = ROOT / "tests" / "torture" / "random_program.py"
 
 
@@ -80,17 +83,23 @@ def build_with_asan(python: pythons.Python) -> Path:
     return package.parent
 
 
+def timeout(patience: int) -> list[str]:
+    """The arguments with which pytest is so much more patient than usual."""
+    return ["-o", f"timeout={TEST_TIMEOUT_S * patience}"]
+
+
 def asan(python: pythons.Python, interpreter: str, arguments: list[str]) -> int:
     """The chosen tests with AddressSanitizer; an error ends the process that made it."""
     environment = {
         **os.environ,
         "PYTHONMALLOC": "malloc",
+        "MAYPOLE_TEST_PATIENCE": str(PATIENCE_ASAN),
         "PYTHONPATH": str(build_with_asan(python)),
         "LD_PRELOAD": library("libasan.so"),
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
     }
     tests = arguments or [*(f"tests/{name}" for name in CHOSEN), "-k", LEFT_OUT]
-    command = [interpreter, "-m", "pytest", "-q", "-x", "-o", "timeout=600", *tests]
+    command = [interpreter, "-m", "pytest", "-q", "-x", *timeout(PATIENCE_ASAN), *tests]
     return subprocess.run(command, cwd=ROOT, env=environment).returncode
 
 
@@ -116,8 +125,9 @@ def valgrind(interpreter: str, arguments: list[str]) -> int:
     install_valgrind()
     suppressions = f"--suppressions={ROOT / 'tools' / 'valgrind.supp'}"
     checker = ["valgrind", "--quiet", "--error-exitcode=99", "--num-callers=30", suppressions]
-    environment = {**os.environ, "PYTHONMALLOC": "malloc"}
-    pytest = [interpreter, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-o", "timeout=600"]
+    environment = {**os.environ, "PYTHONMALLOC": "malloc", "MAYPOLE_TEST_PATIENCE": str(PATIENCE_VALGRIND)}
+    pytest = [interpreter, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    pytest += timeout(PATIENCE_VALGRIND)
     tests = arguments or [f"tests/{name}" for name in CHOSEN_SLOW]
     programs = [] if arguments else [[interpreter, str(RANDOM_PROGRAM), str(seed), "40"] for seed in (1, 2)]
     for command in [*programs, [*pytest, *tests]]:

@@ -14,6 +14,8 @@ from pathlib import Path
 from harness.kinds import LoopKind
 
 TIMEOUT_S = 30
+#: How many times as long a child may take: under a checker of memory everything is slower.
+PATIENCE = float(os.environ.get("MAYPOLE_TEST_PATIENCE", "1"))
 TESTS = Path(__file__).resolve().parent.parent
 
 PRELUDE = """
@@ -70,7 +72,7 @@ def run_script(kind: LoopKind, body: str, *, send: signal.Signals | None = None,
             assert child.stdout is not None
             first = child.stdout.readline()
             child.send_signal(send)
-        out, err = child.communicate(timeout=TIMEOUT_S)
+        out, err = child.communicate(timeout=TIMEOUT_S * PATIENCE)
     finally:
         if child.poll() is None:
             child.kill()
@@ -82,7 +84,7 @@ def run_module(name: str, *arguments: object, timeout_s: float = TIMEOUT_S, **en
     """Run a module of the tests, ``torture.interrupts`` for one, in a process of its own."""
     child = start_module(name, *arguments, **env)
     try:
-        out, err = child.communicate(timeout=timeout_s)
+        out, err = child.communicate(timeout=timeout_s * PATIENCE)
     finally:
         if child.poll() is None:
             child.kill()

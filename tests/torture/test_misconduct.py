@@ -8,7 +8,7 @@ import sys
 from functools import cache
 
 import pytest
-from harness.children import start_module
+from harness.children import PATIENCE, start_module
 from harness.kinds import ASYNCIO, MAYPOLE
 from torture.misconduct import MISCONDUCTS
 from torture.protocol_places import PLACES
@@ -16,7 +16,7 @@ from torture.protocol_places import PLACES
 TIMEOUT_S = 500
 
 #: All pairs are tried in one process: half a minute where the machine is free, many times that elsewhere.
-pytestmark = pytest.mark.timeout(2 * TIMEOUT_S + 50)
+pytestmark = pytest.mark.timeout(2 * TIMEOUT_S * PATIENCE + 50)
 
 SHOWN_ANYWAY = "asyncio lets what `__repr__` raises end the loop; maypole reports the callback without it"
 CLOSED_TWICE = "asyncio's transport loses its connection twice when it is closed in a flow-control method"
@@ -61,7 +61,7 @@ def outcomes() -> tuple[Outcomes, Outcomes]:
 def read(child: subprocess.Popen[str]) -> Outcomes:
     """The outcomes that a child has printed; one that died has printed where."""
     try:
-        out, err = child.communicate(timeout=TIMEOUT_S)
+        out, err = child.communicate(timeout=TIMEOUT_S * PATIENCE)
     finally:
         child.kill()
         child.communicate()
