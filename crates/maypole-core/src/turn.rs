@@ -381,6 +381,19 @@ impl<T> Turn<T> {
         self.ready.len()
     }
 
+    /// The item that the next [`Turn::take`] gives, once a batch that holds it was begun.
+    ///
+    /// ```
+    /// let mut turn = maypole_core::Turn::new();
+    /// turn.enqueue("callback");
+    /// assert_eq!(turn.first_ready(), Some(&"callback"));
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn first_ready(&self) -> Option<&T> {
+        self.ready.iter().next()
+    }
+
     /// How many timers wait for their time.
     ///
     /// ```

@@ -81,6 +81,8 @@ pub(crate) struct LoopObject {
     task_factory: Field,
     /// The serial number of the task that asyncio's dictionary of current tasks has for this loop; 0 if it has none of ours.
     running_serial: Cell<u64>,
+    /// That dictionary says `None` for this loop, because the next item is a task again.
+    between_tasks: Cell<bool>,
     /// Where the bytes of a read land before they become an object; made at the first read.
     pub(crate) read_buffer: RefCell<Vec<u8>>,
     /// Transports that have to send at the end of the turn.
@@ -150,6 +152,7 @@ impl LoopObject {
             plain_tasks: Cell::new(false),
             task_factory: Field::empty(),
             running_serial: Cell::new(0),
+            between_tasks: Cell::new(false),
             read_buffer: RefCell::new(Vec::new()),
             to_flush: RefCell::new(Vec::new()),
             transports: RefCell::new(Transports::default()),

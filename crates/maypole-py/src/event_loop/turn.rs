@@ -8,7 +8,7 @@ use pyo3::ffi;
 use super::{LoopObject, failure};
 use crate::aio;
 use crate::capi::class::Native;
-use crate::capi::error::{check, restore, take};
+use crate::capi::error::{check, restore, take, unraisable};
 use crate::capi::object::none;
 use crate::capi::{Obj, Owned, Result, names};
 use crate::observer::Recording;
@@ -57,6 +57,13 @@ fn begin_run(this: &LoopObject) -> Result<()> {
 
 /// What each run ends with, however it ends: the loop works no more.
 fn end_run(this: &LoopObject) {
+    let pending = take();
+    if leave_task(this).is_err() {
+        unraisable(Some(this.as_obj()));
+    }
+    if let Some(pending) = pending {
+        restore(pending);
+    }
     this.observer.metrics.worked(maypole_sys::monotonic_ns());
 }
 
@@ -95,7 +102,7 @@ fn run_batch(this: &LoopObject) -> Result<()> {
     let outcome = run_items(this);
     let pending = if outcome.is_err() { take() } else { None };
     this.observer.record(Recording::batch_done);
-    leave_task(this)?;
+    rest(this)?;
     match pending {
         Some(pending) => Err(restore(pending)),
         None => outcome,
@@ -162,10 +169,26 @@ fn step_task_in_debug(this: &LoopObject, task: &TaskObject) -> Result<()> {
         .map(drop)
 }
 
+/// The batch is over: no task is current. Where the next item is a task, its place in asyncio's dictionary is kept for it.
+#[inline]
+fn rest(this: &LoopObject) -> Result<()> {
+    let is_task = |item: &Owned| item.type_ptr().cast() == task::class().as_ptr();
+    if current::CAN_REST
+        && this.running_serial() != 0
+        && this.turn.borrow().first_ready().is_some_and(is_task)
+    {
+        this.set_running_serial(0);
+        this.between_tasks.set(true);
+        return current::rest(this.as_obj());
+    }
+    leave_task(this)
+}
+
 /// Takes the current task out, if one was put in. It fails only where a task has unset the running loop, as in asyncio.
 #[inline]
 fn leave_task(this: &LoopObject) -> Result<()> {
-    if this.set_running_serial(0) == 0 {
+    let entered = this.set_running_serial(0) != 0;
+    if !this.between_tasks.replace(false) && !entered {
         return Ok(());
     }
     match current::leave(this.as_obj()) {
