@@ -11,6 +11,7 @@ import threading
 import time
 import types
 import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -314,6 +315,13 @@ def test_a_large_document_gets_its_program_without_being_parsed() -> None:
     assert json.loads(other)["complete"] is False
 
 
+def closure_over(cargo: object) -> Callable[[], None]:
+    def called() -> None:
+        assert cargo is not None
+
+    return called
+
+
 def test_a_recording_keeps_nothing_alive_that_the_program_has_let_go() -> None:
     class Cargo:
         pass
@@ -325,7 +333,7 @@ def test_a_recording_keeps_nothing_alive_that_the_program_has_let_go() -> None:
             cargo = Cargo()
             seen.append(weakref.ref(cargo))
             loop.call_soon(lambda held: held and None, cargo)
-            loop.call_soon(lambda held=cargo: None)
+            loop.call_soon(closure_over(cargo))
             loop.call_soon(functools.partial(str, cargo))
             await asyncio.gather(*(asyncio.sleep(0, cargo) for _ in range(3)))
             del cargo
