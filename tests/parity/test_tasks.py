@@ -320,3 +320,24 @@ def test_a_future_says_what_is_wrong(loop: Loop) -> None:
         future.exception()
     with pytest.raises(TypeError, match=r"^invalid exception object$"):
         future.set_exception(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 15), reason="Python 3.15 refuses a second __init__")
+def test_a_second_init_forgets_name_and_cancellation(loop: Loop) -> None:
+    async def sleep() -> None:
+        await asyncio.sleep(10)
+
+    async def value() -> int:
+        return 1
+
+    async def main() -> None:
+        loop.set_exception_handler(lambda *_: None)  # the step that was queued before finds the task done
+        task = loop.create_task(sleep(), name="first")
+        await asyncio.sleep(0)
+        task.cancel()
+        task.__init__(value(), loop=loop)  # type: ignore[misc]  # what is tested
+        assert task.get_name() != "first"
+        assert task.cancelling() == 0
+        await asyncio.wait([task])
+
+    loop.run_until_complete(main())

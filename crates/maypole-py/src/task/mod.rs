@@ -275,6 +275,11 @@ impl TaskObject {
     /// What `__init__` does, on any loop.
     fn initialise(&self, event_loop: Option<&Obj>, parts: &Parts<'_>, eager_start: bool) -> Result<()> {
         self.future.reinitialise(event_loop)?;
+        // A second call starts anew, as in asyncio.
+        drop((self.name.take(), self.waits_for.take(), self.to_throw.take()));
+        self.cancels.set(0);
+        self.must_cancel.set(false);
+        self.quiet_death.set(false);
         if !asyncio::get().is_coroutine.call(&[parts.coroutine])?.truthy()? {
             self.quiet_death.set(true);
             return Err(not_a_coroutine(parts.coroutine));
