@@ -86,7 +86,7 @@ conformance-table-%: ## The same on one Python (conformance-table-3.12)
 	@$(call say,The conformance table of Python $*)
 	@python=$$($(BUILD) $* --with frameworks) && "$$python" tests/conformance/table.py
 
-suites: ## The test suites of uvicorn, redis and others on maypole (half an hour); SUITES="redis" runs some
+suites: ## The test suites of uvicorn, redis and others on maypole (an hour); SUITES="redis" runs some
 	@python=$$($(BUILD) $(FIRST) --with frameworks) && "$$python" tests/conformance/suites.py $(SUITES)
 
 pytest-%: ## The project's Python tests on one Python (pytest-3.12)

@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from page import ROOT, write_section
 from run import let_tests_interrupt
@@ -33,6 +34,11 @@ HERE = Path(__file__).resolve().parent
 CONTROL, OURS = "asyncio:new_event_loop", "maypole:new_event_loop"
 SUITE_TIMEOUT_S = 1800
 KEPT = ("tests", "pyproject.toml", "pytest.ini", "setup.cfg", "docs", "README.md", "README.rst")
+#: What each kind of server is called, and what makes its data folder.
+PROGRAMS: dict[str, list[tuple[str, ...]]] = {
+    "redis": [("redis-server", "valkey-server")],
+    "postgres": [("postgres",), ("initdb",)],
+}
 
 
 def say(text: str) -> None:
@@ -68,6 +74,7 @@ class Suite:
     requires: list[str]
     arguments: list[str]
     server: str = ""
+    kept: list[str] = field(default_factory=list)
     accepted: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -81,7 +88,7 @@ class Suite:
 
     @property
     def sources(self) -> Path:
-        return self.place / f"{self.name}-{self.version}"
+        return self.place / f"{self.name.replace('-', '_')}-{self.version}"
 
     def prepare(self) -> None:
         """Fetch the source distribution and make the venv, unless it is there.
@@ -103,36 +110,42 @@ class Suite:
         ready.write_text(repr(self.requires))
 
     def fetch(self) -> None:
-        """Unpack the tests of the source distribution, and not the library: that is the installed one."""
+        """Unpack the tests of the source distribution, and not the library: that is the installed one.
+
+        Where the tests lie inside the library, ``kept`` names its folder, and that is what is tested.
+        """
         wanted = f"{self.name}=={self.version}"
-        where = ["--no-deps", "--no-binary", ":all:", "--dest", str(self.place), wanted]
+        where = ["--no-deps", "--no-binary", self.name, "--dest", str(self.place), wanted]
         run_quietly(
             str(self.python), "-m", "pip", "download", "--quiet", "--disable-pip-version-check", *where
         )
+        # Ends the search for pytest's settings here: a suite without any does not get those of this project.
+        (self.place / "pytest.ini").touch()
         (archive,) = self.place.glob("*.tar.gz")
         with tarfile.open(archive) as packed:
             members = [
                 member
                 for member in packed.getmembers()
-                if member.name.split("/")[1:2] and member.name.split("/")[1] in KEPT
+                if member.name.split("/")[1:2] and member.name.split("/")[1] in (*KEPT, *self.kept)
             ]
             packed.extractall(self.place, members, filter="data")
 
     def run(self, loop: str, arguments: list[str]) -> Outcome:
-        """Run pytest on one loop; an empty list of arguments is the whole suite."""
+        """Run pytest on one loop."""
         report, log = self.place / "report", self.place / f"log-{loop.partition(':')[0]}"
         report.write_text("")
         environment = {**os.environ, "CONFORMANCE_LOOP": loop, "CONFORMANCE_REPORT": str(report)}
         environment["PYTHONPATH"] = str(HERE)
         environment.pop("PYTHONASYNCIODEBUG", None)
         outcome = Outcome()
-        with self.started() as port, log.open("w") as output:
-            command = [str(self.python), "-m", "pytest", "-p", "on_loop", "-p", "no:cacheprovider"]
-            command += [text.replace("{port}", str(port)) for text in (arguments or self.arguments)]
+        with self.started() as address, log.open("w") as output:
+            command = [str(self.python), "-m", "pytest", "--rootdir=.", "-p", "on_loop"]
+            command += ["-p", "no:cacheprovider"]
+            command += [text.replace("{port}", address.get("port", "")) for text in arguments]
             process = subprocess.Popen(
                 command,
                 cwd=self.sources,
-                env=environment,
+                env=environment | address,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -150,19 +163,29 @@ class Suite:
         return outcome
 
     @contextlib.contextmanager
-    def started(self) -> Iterator[int]:
-        """The server that the suite talks to."""
+    def started(self) -> Iterator[dict[str, str]]:
+        """The server that the suite talks to; what the environment says of it."""
         if not self.server:
-            yield 0
+            yield {}
             return
         sys.path.insert(0, str(ROOT / "tests"))
         from frameworks import servers
 
-        program = servers.find("redis-server", "valkey-server")
-        if program is None:
-            raise SystemExit("suites: no redis-server here (on Debian: apt-get install redis-server)")
-        with servers.redis_server(program) as port:
-            yield port
+        programs = list(filter(None, (servers.find(*names) for names in PROGRAMS[self.server])))
+        if len(programs) < len(PROGRAMS[self.server]):
+            raise SystemExit(f"suites: {self.name} needs {self.server}, which is not installed here")
+        if self.server == "redis":
+            with servers.redis_server(programs[0]) as port:
+                yield {"port": str(port)}
+        else:
+            with servers.postgres_server(programs[0], programs[1]) as url:
+                host = urlsplit(url)
+                yield {
+                    "PGHOST": str(host.hostname),
+                    "PGPORT": str(host.port),
+                    "PGUSER": str(host.username),
+                    "PGDATABASE": host.path.strip("/"),
+                }
 
 
 def run_quietly(*command: str) -> None:
@@ -212,10 +235,11 @@ class Comparison:
         if suspects:
             options = [option for option in suite.arguments if option.startswith("--")]
             again = suite.run(OURS, [*options, *suspects])
-            for name in again.failed() & set(suspects):
-                alone[name] = again.why[name] or ours.why[name]
-            for name in set(suspects) - again.failed():
-                say(f"unsteady: {name} passed in a second run")
+            for name in suspects:
+                if again.tests.get(name) in ("passed", "skipped"):
+                    say(f"unsteady: {name} passed in a second run")
+                else:
+                    alone[name] = again.why.get(name) or ours.why[name]
         accepted = {name: entry["reason"] for entry in suite.accepted for name in entry["tests"]}
         return cls(suite, control, ours, alone, accepted)
 
