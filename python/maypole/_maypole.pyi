@@ -504,6 +504,16 @@ class Future(asyncio.Future[_T]):
     """
 
     def __init__(self, *, loop: asyncio.AbstractEventLoop | None = None) -> None: ...
+    def send(self, value: object, /) -> Any:
+        """Go on where the future is awaited; the value is ignored.
+
+        The interpreter calls it where a value is sent into the coroutine or generator that awaits.
+
+        Raises:
+            StopIteration: with the result, if there is one.
+            BaseException: the one that was set.
+        """
+
     def result(self) -> _T:
         """Return the result.
 

@@ -51,8 +51,8 @@ class EventLoop(
         OSError: when descriptors have run out.
     """
 
-    # What CPython's classes and ours keep in a loop. With places for it the instance needs no dictionary, and while
-    # it has none the interpreter finds `loop.call_soon` without looking for an attribute of that name there.
+    # What CPython's classes and ours keep in a loop. With places for it the instance needs no dictionary, and
+    # while it has none the interpreter finds `loop.call_soon` without looking for an attribute of that name.
     __slots__ = (
         "_asyncgens",
         "_asyncgens_shutdown_called",

@@ -1,8 +1,8 @@
 //! Awaiting a future.
 //!
 //! `await future` iterates the future itself: it yields itself once, and then its result. Code that calls `__await__()` by hand
-//! gets a separate iterator with `send`, `throw` and `close`, as asyncio gives; those three may not be methods of the future,
-//! because an object with them counts as a coroutine.
+//! gets a separate iterator with `send`, `throw` and `close`, as asyncio gives; those three may not all be methods of the future,
+//! because an object with them counts as a coroutine. It has `send`, for drivers that send a value into what awaits it.
 
 use std::ffi::{c_int, c_void};
 
@@ -38,6 +38,15 @@ pub(super) unsafe extern "C" fn next(this: *mut ffi::PyObject) -> *mut ffi::PyOb
             }
         }
     })
+}
+
+/// `send(value)`: what the interpreter calls in place of `tp_iternext` where a value is sent into the one that awaits.
+pub(super) fn sent_into(future: &FutureObject, args: Args<'_>) -> Result<Owned> {
+    args.at_least("send", &["value"], 1)?;
+    match step(future)? {
+        Step::Yield(value) => Ok(value),
+        Step::Return(value) => Err(stop_iteration(&value)),
+    }
 }
 
 enum Step {

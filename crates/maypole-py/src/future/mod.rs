@@ -124,6 +124,7 @@ fn with_methods(class: Class) -> Class {
         .fast(c"cancel", fast!(FutureObject, outcome::cancel_method), c"Cancel the future; return whether it could be.")
         .noargs(c"cancelled", noargs!(FutureObject, fields::cancelled), c"Return True if the future was cancelled.")
         .noargs(c"done", noargs!(FutureObject, fields::done), c"Return True if the future is done.")
+        .fast(c"send", fast!(FutureObject, iterator::sent_into), c"Go on where it is awaited; the value is ignored.")
         .noargs(c"get_loop", noargs!(FutureObject, fields::get_loop), c"Return the loop the future belongs to.")
         .fast(
             c"add_done_callback",
