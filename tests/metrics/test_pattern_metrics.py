@@ -113,7 +113,7 @@ def by_prometheus() -> Exported:
     def read() -> dict[tuple[str, ...], float]:
         strict: Any = parser.text_string_to_metric_families(
             exposition.generate_latest(registry).decode()  # type: ignore[no-untyped-call]
-        )  # type: ignore[no-untyped-call]
+        )
         names = {family.name for family in strict}
         samples: dict[tuple[str, ...], float] = {}
         for family in parse(client.generate_latest(registry).decode()):

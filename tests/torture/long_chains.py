@@ -13,6 +13,7 @@ import gc
 import sys
 import weakref
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -54,11 +55,14 @@ async def ancestors(end: object, length: int) -> Any:
 
 async def abandoned(end: object, length: int) -> Any:
     """A pending future whose callback holds a pending future, and so on."""
+
+    def nothing(*_: object) -> None: ...
+
     loop = asyncio.get_running_loop()
     innermost: Any = end
     for _ in range(length):
         future = loop.create_future()
-        future.add_done_callback(lambda _, held=innermost: held)
+        future.add_done_callback(partial(nothing, innermost))
         innermost = future
     return innermost
 
