@@ -186,6 +186,7 @@ async def copies(loop: asyncio.AbstractEventLoop) -> None:
         lambda: own._scheduled,
         lambda: maypole.gather(*children),
     )
+    gathered.cancel()  # there may have been no memory for it before
     await asyncio.gather(gathered, return_exceptions=True)
 
 
