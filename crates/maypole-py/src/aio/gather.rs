@@ -152,8 +152,12 @@ fn begin(event_loop: &LoopObject, given: &[&Obj], return_exceptions: bool) -> Re
         let child = child_of(event_loop, child)?;
         // SAFETY: `are_native` has let only native futures through, and `child_of` makes a native task.
         let future = unsafe { FutureObject::of(child.as_ptr()) };
-        if future.is_done() {
+        if future.is_done() && cfg!(Py_3_12) {
             done.push(child.clone());
+        } else if future.is_done() {
+            // Up to Python 3.11 asyncio hears of it in the next turn, as of one that is done later.
+            this.note(&child);
+            event_loop.enqueue(object.clone())?;
         } else {
             future.add_waiter(object.clone())?;
         }
