@@ -246,7 +246,7 @@ def test_the_children_are_tasks(api: Any, run: Any) -> None:
     assert run(main()) == 6
 
 
-def test_children_that_are_done_are_seen_at_once(run: Any, api: Any, loop: Loop) -> None:
+def test_children_that_are_done_are_seen_when_asyncio_sees_them(run: Any, api: Any) -> None:
     async def main() -> bool:
         futures: list[asyncio.Future[int]] = [asyncio.get_running_loop().create_future() for _ in range(3)]
         for number, future in enumerate(futures):
@@ -256,8 +256,8 @@ def test_children_that_are_done_are_seen_at_once(run: Any, api: Any, loop: Loop)
         assert await gathering == [0, 1, 2]
         return bool(done)
 
-    native = api is maypole and isinstance(loop, maypole.EventLoop)
-    assert run(main()) or not (native or sys.version_info >= (3, 12))
+    at_once = sys.version_info >= (3, 12)
+    assert run(main()) == at_once
 
 
 def test_who_waits_runs_when_asyncio_would_run_it(run: Any, api: Any) -> None:
