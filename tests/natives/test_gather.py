@@ -11,9 +11,8 @@ import weakref
 from collections.abc import Generator
 from typing import Any
 
-import maypole
 import pytest
-from harness.kinds import Loop, NewLoop
+from harness.kinds import NewLoop
 
 
 async def give(value: Any, turns: int = 1) -> Any:
