@@ -251,6 +251,7 @@ def check_limit(answers: list[Any]) -> None:
             assert count <= 20 + RATE * (end - begin) + 5 * WORKERS
 
 
+@pytest.mark.not_in_debug_mode("a recording does not see the tasks of debug mode")
 @pytest.mark.timeout(120)
 def test_the_outage_stands_on_the_timeline(service: Service, tmp_path: Path) -> None:
     page, document = tmp_path / "outage.html", tmp_path / "outage.json"

@@ -18,6 +18,7 @@ import sys
 import threading
 import warnings
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from harness.leaks import open_fds
@@ -25,6 +26,7 @@ from harness.tls import client_context, server_context
 from torture.closing_loops import kinds_of_objects, resident_kib
 
 GROWTH_KIB_MAX = 1536
+THREADS = 4
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -126,6 +128,11 @@ def state() -> tuple[int, Counter[str], dict[int, str], int]:
 async def live(seed: int, cycles: int) -> list[str]:
     """All cycles, and what grew."""
     dice = random.Random(seed)
+    # All threads of the pool are there from the beginning: it makes one only when none is free.
+    asyncio.get_running_loop().set_default_executor(pool := ThreadPoolExecutor(THREADS))
+    everybody = threading.Barrier(THREADS)
+    for job in [pool.submit(everybody.wait) for _ in range(THREADS)]:
+        await asyncio.wrap_future(job)
     service = Service(dice)
     await service.open()
     before = state()

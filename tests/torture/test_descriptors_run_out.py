@@ -95,6 +95,7 @@ def test_accept_is_tried_again(loop: Loop, number: int, monkeypatch: pytest.Monk
     assert told == [("socket.accept() out of system resource", number)]
 
 
+@pytest.mark.not_in_debug_mode("asyncio then logs each address that it cannot listen at")
 def test_operations_fail_cleanly_however_few_descriptors_there_are(loop_kind: LoopKind) -> None:
     done = run_module("torture.descriptors_run_out", loop_kind.spec)
     assert done.exit_code == 0, done.err[-3000:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from functools import cache
@@ -75,10 +76,17 @@ def read(child: subprocess.Popen[str]) -> Outcomes:
     return found
 
 
+DEBUG = bool(os.environ.get("PYTHONASYNCIODEBUG"))
+ACCEPTING_CANCELLED = "Error on transport creation for incoming connection: CancelledError()"
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_misconduct_ends_as_on_asyncio(place: str) -> None:
     for kind in MISCONDUCTS:
         expected, found = (outcome[place, kind] for outcome in outcomes())
+        if DEBUG:
+            # asyncio accepts in a task, and tells in debug mode that it was cancelled; here there is none.
+            expected["told"] = [line for line in expected["told"] if ACCEPTING_CANCELLED not in line]
         assert found["seen"][-1] == "alive", (kind, found)
         if kind in MAY_BE_LATE:
             for outcome in (expected, found):
