@@ -12,6 +12,7 @@ ends.
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,8 @@ CHOSEN_SLOW = [
 #: How many times as long tests and their children may take, on a machine that does other things besides.
 PATIENCE_ASAN, PATIENCE_VALGRIND = 20, 200
 TEST_TIMEOUT_S = 60
+#: A frame of instrumented code takes several times the stack; how deep calls nest is for the interpreter.
+STACK_BYTES = 64 << 20
 RANDOM_PROGRAM = ROOT / "tests" / "torture" / "random_program.py"
 
 
@@ -99,6 +102,8 @@ def asan(python: pythons.Python, interpreter: str, arguments: list[str]) -> int:
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
     }
     tests = arguments or [*(f"tests/{name}" for name in CHOSEN), "-k", LEFT_OUT]
+    most = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, most))
     command = [interpreter, "-m", "pytest", "-q", "-x", *timeout(PATIENCE_ASAN), *tests]
     return subprocess.run(command, cwd=ROOT, env=environment).returncode
 
