@@ -37,6 +37,8 @@ CHOSEN_SLOW = [
     "natives/test_queues.py",
     "transports/test_datagram.py",
 ]
+#: valgrind keeps the signal for itself by which a deadlock on the virtual clock is seen.
+LEFT_OUT_SLOW = "not deadlock"
 #: How many times as long tests and their children may take, on a machine that does other things besides.
 PATIENCE_ASAN, PATIENCE_VALGRIND = 20, 200
 TEST_TIMEOUT_S = 60
@@ -133,7 +135,7 @@ def valgrind(interpreter: str, arguments: list[str]) -> int:
     environment = {**os.environ, "PYTHONMALLOC": "malloc", "MAYPOLE_TEST_PATIENCE": str(PATIENCE_VALGRIND)}
     pytest = [interpreter, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     pytest += timeout(PATIENCE_VALGRIND)
-    tests = arguments or [f"tests/{name}" for name in CHOSEN_SLOW]
+    tests = arguments or [*(f"tests/{name}" for name in CHOSEN_SLOW), "-k", LEFT_OUT_SLOW]
     programs = [] if arguments else [[interpreter, str(RANDOM_PROGRAM), str(seed), "40"] for seed in (1, 2)]
     for command in [*programs, [*pytest, *tests]]:
         code = subprocess.run([*checker, *command], cwd=ROOT, env=environment).returncode
