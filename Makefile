@@ -38,7 +38,7 @@ test: test-rust test-loom test-conformance test-python ## Run every test on ever
 lint: lint-rust lint-python ## Check format, lints, types, stubs and documentation links
 
 bench: ## Measure against asyncio, uvloop and rloop (an hour); BENCH="…" passes arguments
-	@python=$$($(BUILD) $(FIRST) --requirements build --profile release) && \
+	@python=$$($(BUILD) $(FIRST) --requirements build --profile trained) && \
 		"$$python" -m pip install --quiet --disable-pip-version-check --requirement benches/requirements.txt && \
 		"$$python" benches/run.py $(BENCH)
 
@@ -127,9 +127,12 @@ lint-python: ## ruff, mypy --strict and stubtest
 		&& "$$python" -m mypy && "$$python" -m mypy.stubtest maypole._maypole
 
 ##@ Smaller verbs
-.PHONY: build format
+.PHONY: build wheel format
 build: ## Build maypole into the venv of every Python found
 	@versions=$$($(BOOT) tools/pythons.py --versions); for version in $$versions; do $(BUILD) $$version; done
+
+wheel: ## Build the wheel that benchmarks measure, trained by a profile, and print its path (two minutes)
+	@$(BUILD) $(FIRST) --requirements build --wheel
 
 format: ## Format all code in place
 	@cargo fmt --all

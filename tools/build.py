@@ -1,7 +1,9 @@
 """Make the project venv of one Python and build maypole into it.
 
     python tools/build.py 3.12                      .venv/3.12, the profile for tests
-    python tools/build.py 3.12 --profile release    the same venv, the profile for users and benchmarks
+    python tools/build.py 3.12 --profile release    the same venv, the profile for users
+    python tools/build.py 3.12 --profile trained    the same, by a profile of how it is used: for benchmarks
+    python tools/build.py 3.12 --wheel              print the path of the trained wheel instead
     python tools/build.py 3.12 --with frameworks    also what the framework tests need
 
 The last line on standard output is the path of the venv's interpreter; all else goes to standard error. Each
@@ -20,25 +22,10 @@ import time
 from pathlib import Path
 
 import pythons
+import trained
+from steps import ROOT, pip_install, run, say
 
-ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / "tools"
-
-
-def say(text: str) -> None:
-    """Tell the reader what happens; standard output is for the answer."""
-    print(f"build: {text}", file=sys.stderr, flush=True)
-
-
-def run(command: list[str], **extra: str) -> None:
-    """Run one step from the project's root; its output is the reader's progress."""
-    subprocess.run(command, cwd=ROOT, env={**os.environ, **extra}, stdout=sys.stderr, check=True)
-
-
-def pip_install(interpreter: Path, *what: str) -> bool:
-    """Install with the venv's own pip; whether it went well."""
-    command = [str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what]
-    return subprocess.run(command, cwd=ROOT, stdout=sys.stderr).returncode == 0
 
 
 def make_venv(python: pythons.Python) -> Path:
@@ -80,23 +67,41 @@ def install_one_by_one(interpreter: Path, wanted: Path) -> None:
             say(f"{requirement} has no wheel for this Python; its tests will be skipped")
 
 
+def target_folder(python: pythons.Python) -> Path:
+    """Cargo's target folder of one Python."""
+    return Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / f"py{python.version}"
+
+
 def build_extension(interpreter: Path, python: pythons.Python, profile: str) -> None:
     """Compile the native module for this Python into the source tree, and link the tree into the venv."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / f"py{python.version}"
     started = time.monotonic()
     run(
         [str(interpreter), "-m", "maturin", "develop", "--profile", profile],
-        CARGO_TARGET_DIR=str(target),
+        CARGO_TARGET_DIR=str(target_folder(python)),
         VIRTUAL_ENV=str(interpreter.parent.parent),
     )
     say(f"maypole for Python {python.version}, profile {profile}: {time.monotonic() - started:.1f} s")
+
+
+def install_trained(interpreter: Path, python: pythons.Python) -> None:
+    """Install the trained wheel into the venv; the release profile where no wheel can be trained."""
+    try:
+        wheel = trained.wheel(interpreter, target_folder(python))
+    except trained.Untrainable as error:
+        say(f"{error}; without it this is the plain release profile, about a tenth slower in the loop itself")
+        build_extension(interpreter, python, "release")
+        return
+    if not pip_install(interpreter, "--force-reinstall", "--no-deps", str(wheel)):
+        raise SystemExit(f"build: pip could not install {wheel}")
+    say(f"maypole for Python {python.version}, trained")
 
 
 def main() -> int:
     """Build for the Python that the command line names."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("version", help="3.11, 3.12, … (see tools/pythons.py)")
-    parser.add_argument("--profile", default="testing", help="a Cargo profile (testing)")
+    parser.add_argument("--profile", default="testing", help="a Cargo profile, or trained (testing)")
+    parser.add_argument("--wheel", action="store_true", help="build the trained wheel and print its path")
     parser.add_argument("--requirements", default="test", choices=["build", "test"])
     parser.add_argument("--with", dest="extra", action="append", default=[], choices=["frameworks"])
     arguments = parser.parse_args()
@@ -107,7 +112,13 @@ def main() -> int:
     interpreter = make_venv(chosen)
     for name in [arguments.requirements, *arguments.extra]:
         require(interpreter, name)
-    build_extension(interpreter, chosen, arguments.profile)
+    if arguments.wheel:
+        print(trained.wheel(interpreter, target_folder(chosen)))
+        return 0
+    if arguments.profile == "trained":
+        install_trained(interpreter, chosen)
+    else:
+        build_extension(interpreter, chosen, arguments.profile)
     print(interpreter)
     return 0
 
@@ -115,5 +126,7 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except trained.Untrainable as error:
+        sys.exit(f"build: {error}")
     except subprocess.CalledProcessError as error:
         sys.exit(f"build: {' '.join(map(str, error.cmd))} failed with exit code {error.returncode}")

@@ -115,6 +115,13 @@ def version_of(factory: str) -> str:
     """The version of the package a loop comes from, or an empty string."""
     package = factory.partition(":")[0].partition(".")[0]
     try:
-        return metadata.version(package)
+        return metadata.version(package) + how_built(package)
     except metadata.PackageNotFoundError:
-        return str(getattr(importlib.import_module(package), "__version__", ""))
+        return str(getattr(importlib.import_module(package), "__version__", "")) + how_built(package)
+
+
+def how_built(package: str) -> str:
+    """A remark on the build, where the package says more than its version."""
+    if package == "maypole" and importlib.import_module("maypole._maypole").build_info()["trained"]:
+        return " (trained)"
+    return ""

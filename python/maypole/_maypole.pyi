@@ -45,6 +45,7 @@ _BreakerState = Literal["closed", "open", "half_open", "forced_open", "disabled"
 class _BuildInfo(TypedDict):
     version: str
     profile: Literal["release", "debug"]
+    trained: bool
     python: str
     backend: Literal["epoll"]
     target: str
@@ -77,7 +78,8 @@ def build_info() -> _BuildInfo:
     """Say how the native module was built.
 
     Returns:
-        `version` of maypole, `profile` of the build, `python` it was built for, `backend` that waits for
+        `version` of maypole, `profile` of the build, `trained` if it was optimised by a
+        profile of how it is used, `python` it was built for, `backend` that waits for
         descriptors, `target` as architecture and system.
 
     Example:

@@ -64,7 +64,7 @@ fn pending_tasks(py: Python<'_>) -> PyResult<Py<PyAny>> {
 
 /// Says how the native module was built.
 ///
-/// Returns a dictionary: `version`, `profile` ("release" or "debug"), `python` (the version it was built for), `backend` (the
+/// Returns a dictionary: `version`, `profile` ("release" or "debug"), `trained` (whether by a profile of its use), `python` (the version it was built for), `backend` (the
 /// poller), `target` (architecture and system).
 #[pyfunction]
 fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
@@ -78,6 +78,7 @@ fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
             "release"
         },
     )?;
+    info.set_item("trained", cfg!(trained))?;
     let python = py.version_info();
     info.set_item("python", format!("{}.{}", python.major, python.minor))?;
     info.set_item("backend", "epoll")?;

@@ -28,7 +28,11 @@ def report() -> str:
     loop = maypole.EventLoop
     libc = " ".join(platform.libc_ver()).strip()
     rows = [
-        ("maypole", f"{maypole.__version__}, {build['profile']} build for Python {build['python']}"),
+        (
+            "maypole",
+            f"{maypole.__version__}, {'trained ' * build['trained']}{build['profile']} build for "
+            f"Python {build['python']}",
+        ),
         ("Python", f"{platform.python_version()} ({platform.python_implementation()}), {sys.executable}"),
         (
             "platform",
