@@ -1,23 +1,19 @@
 //! Two clocks: nanoseconds for deadlines, cheap stamps for traces.
 //!
 //! Deadlines use CLOCK_MONOTONIC, the clock of Python's `time.monotonic()` and so of `loop.time()`. Stamps use the
-//! processor's time-stamp counter where it is known to run at one rate through every power state (x86-64 with
-//! `constant_tsc` and `nonstop_tsc`) and measures as such; everywhere else a stamp *is* CLOCK_MONOTONIC.
+//! processor's time-stamp counter where the processor promises that it runs at one rate through every power state, and where it
+//! measures as such; everywhere else a stamp *is* CLOCK_MONOTONIC.
 use std::sync::OnceLock;
 
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::counter::{FRACTION_BITS, counter, length_ns, paired, promises_steady_counter, rate};
 
 /// How long the counter is measured against CLOCK_MONOTONIC, once per process: 2 ms, in two halves.
 const CALIBRATION_NS: u64 = 2_000_000;
 
 /// By how much the two halves may differ before the counter is not trusted: 0.2 %, parts in a thousand.
 const DISAGREEMENT_PER_MILLE: u64 = 2;
-
-/// Readings taken per pair; the one with the least time between its two counter reads is kept.
-const PAIR_TRIES: usize = 8;
-
-/// Fraction bits of [`Scale::ns_per_tick`].
-const FRACTION_BITS: u32 = 32;
 
 /// Reads CLOCK_MONOTONIC in nanoseconds: the clock of Python's `time.monotonic()`.
 ///
@@ -221,8 +217,7 @@ impl Scale {
     };
 
     fn length_ns(&self, ticks: u64) -> u64 {
-        let length = (u128::from(ticks) * u128::from(self.ns_per_tick)) >> FRACTION_BITS;
-        u64::try_from(length).unwrap_or(u64::MAX)
+        length_ns(ticks, self.ns_per_tick)
     }
 
     fn length_ticks(&self, length_ns: u64) -> u64 {
@@ -255,27 +250,6 @@ fn measured_tsc() -> Option<Scale> {
     })
 }
 
-/// `None` for a counter that stands still or is too slow to fit the fraction.
-fn rate(ticks: u64, length_ns: u64) -> Option<u64> {
-    (u128::from(length_ns) << FRACTION_BITS)
-        .checked_div(u128::from(ticks))
-        .and_then(|rate| u64::try_from(rate).ok())
-}
-
-/// Reads counter and clock as nearly at once as a few tries allow.
-fn paired() -> (u64, u64) {
-    let mut best = (u64::MAX, 0, 0);
-    for _ in 0..PAIR_TRIES {
-        let before = counter();
-        let ns = monotonic_ns();
-        let apart = counter().saturating_sub(before);
-        if apart < best.0 {
-            best = (apart, before + apart / 2, ns);
-        }
-    }
-    (best.1, best.2)
-}
-
 fn paired_at(until_ns: u64) -> (u64, u64) {
     // Spins: a sleep here could let the processor change its state between the readings.
     while monotonic_ns() < until_ns {
@@ -284,66 +258,9 @@ fn paired_at(until_ns: u64) -> (u64, u64) {
     paired()
 }
 
-#[cfg(target_arch = "x86_64")]
-fn promises_steady_counter() -> bool {
-    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| flags_promise_steady_counter(&text))
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn promises_steady_counter() -> bool {
-    false
-}
-
-/// Every processor listed must carry both flags.
-#[cfg_attr(
-    not(target_arch = "x86_64"),
-    expect(dead_code, reason = "only x86-64 has these flags")
-)]
-fn flags_promise_steady_counter(cpuinfo: &str) -> bool {
-    let mut lists = cpuinfo
-        .lines()
-        .filter(|line| line.starts_with("flags"))
-        .peekable();
-    lists.peek().is_some()
-        && lists.all(|line| {
-            let has = |wanted| line.split_ascii_whitespace().any(|flag| flag == wanted);
-            has("constant_tsc") && has("nonstop_tsc")
-        })
-}
-
-#[cfg(target_arch = "x86_64")]
-#[inline]
-fn counter() -> u64 {
-    // SAFETY: every x86-64 processor has RDTSC, and Linux lets programs use it unless they forbid it to themselves.
-    unsafe { core::arch::x86_64::_rdtsc() }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn counter() -> u64 {
-    monotonic_ns()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counter_is_trusted_only_when_every_processor_promises() {
-        assert!(flags_promise_steady_counter(
-            "flags\t\t: tsc constant_tsc nonstop_tsc\n"
-        ));
-        assert!(!flags_promise_steady_counter("flags\t\t: tsc constant_tsc\n"));
-        assert!(!flags_promise_steady_counter(
-            "flags : constant_tsc nonstop_tsc\nflags : constant_tsc\n"
-        ));
-        assert!(!flags_promise_steady_counter("Features : fp asimd\n"));
-    }
-
-    #[test]
-    fn counter_that_stands_still_has_no_rate() {
-        assert_eq!(rate(0, 1_000), None);
-        assert_eq!(rate(2_000, 1_000), Some(1 << (FRACTION_BITS - 1)));
-    }
 
     #[test]
     fn ticks_before_the_anchor_convert_backwards() {

@@ -7,6 +7,8 @@
 //! | `wake.rs` | [`Waker`]: any thread or signal handler ends a wait |
 //! | `signal.rs` | [`SignalPipe`]: signal numbers as bytes, for `signal.set_wakeup_fd` |
 //! | `clock.rs` | [`monotonic_ns`] for deadlines, [`StampClock`] for traces |
+//! | `turn_clock.rs` | [`TurnClock`]: the time between two polls |
+//! | `counter.rs` | the processor's counter behind both, and its rate |
 //! | `net.rs` | [`net`]: TCP calls that never block |
 //! | `datagram.rs` | [`datagram`]: datagrams and their addresses |
 //! | `resolve.rs` | [`resolve`]: names of hosts and services |
@@ -17,6 +19,7 @@
 compile_error!("maypole runs on Linux only: it needs epoll and eventfd");
 
 mod clock;
+mod counter;
 pub mod datagram;
 mod epoll;
 pub mod net;
@@ -24,10 +27,12 @@ mod poller;
 pub mod resolve;
 mod signal;
 pub mod stream;
+mod turn_clock;
 mod wake;
 
 pub use clock::{StampClock, StampSource, monotonic_ns, stamp};
 pub use epoll::{EVENTS_CAPACITY, Events, Poller};
 pub use poller::{Event, Timeout};
 pub use signal::SignalPipe;
+pub use turn_clock::TurnClock;
 pub use wake::Waker;

@@ -33,7 +33,7 @@ use std::ffi::c_int;
 use std::rc::Rc;
 
 use maypole_core::{Key, Sources, Turn, VirtualClock};
-use maypole_sys::Events;
+use maypole_sys::{Events, TurnClock};
 use pyo3::ffi;
 
 pub(crate) use class::{init, register};
@@ -69,6 +69,8 @@ pub(crate) struct LoopObject {
     /// What the last poll reported; borrowed by the thread that runs the loop while it waits.
     events: RefCell<Events>,
     clock: RefCell<Clock>,
+    /// What time it is in a turn that does not ask the poller.
+    turn_clock: TurnClock,
     /// Whether the clock is virtual; the kind never changes.
     is_virtual: bool,
     /// Somebody replaced `time()` by a method of their own; the wheel then follows it.
@@ -146,6 +148,7 @@ impl LoopObject {
             reactor: RefCell::new(Some(Rc::new(wait::Reactor::new()?))),
             events: RefCell::new(Events::new()),
             clock: RefCell::new(clock),
+            turn_clock: TurnClock::new(),
             is_virtual,
             foreign_time: Cell::new(false),
             patched_run: Cell::new(false),

@@ -55,6 +55,9 @@ pub(super) enum Waited {
 impl LoopObject {
     /// Waits as long as there is nothing to do, then queues what became ready.
     pub(super) fn wait_for_work(&self) -> Result<()> {
+        if self.works_on() {
+            return Ok(());
+        }
         let asked_ns = monotonic_ns();
         self.observer.metrics.worked(asked_ns);
         if self.is_virtual {
@@ -66,10 +69,6 @@ impl LoopObject {
             return Ok(());
         }
         let timeout = if self.turn.borrow().ready_len() > 0 || self.stopping.get() {
-            if !self.must_ask.get() && !self.turn.borrow_mut().must_poll(asked_ns) {
-                self.observer.metrics.works(asked_ns);
-                return Ok(());
-            }
             Timeout::Now
         } else {
             // This may run finalisers, and they may queue: how long to wait is asked after it.
@@ -83,10 +82,26 @@ impl LoopObject {
             check(unsafe { ffi::PyErr_CheckSignals() })?;
         }
         let answered_ns = monotonic_ns();
+        self.turn_clock.set(answered_ns);
         self.turn.borrow_mut().polled(answered_ns);
         self.observer.metrics.polled(asked_ns, answered_ns);
         self.observer.metrics.works(answered_ns);
         Ok(())
+    }
+
+    /// Whether the next batch begins without asking the poller: something is ready, and it was asked a moment ago.
+    #[inline]
+    fn works_on(&self) -> bool {
+        if self.is_virtual || self.must_ask.get() || self.turn.borrow().ready_len() == 0 {
+            return false;
+        }
+        let now_ns = self.turn_clock.now_ns();
+        if self.turn.borrow().must_poll(now_ns) {
+            return false;
+        }
+        self.observer.metrics.worked(now_ns);
+        self.observer.metrics.works(now_ns);
+        true
     }
 
     /// Polls, and tells those who look at waits.
