@@ -94,7 +94,7 @@ pytest-%: ## The project's Python tests on one Python (pytest-3.12)
 	@python=$$($(BUILD) $* --with frameworks) && "$$python" -m pytest $(PYTEST)
 
 ##@ Harder tests, on one Python
-.PHONY: torture hostile asan valgrind
+.PHONY: torture hostile modes asan valgrind
 torture: ## The torture suites twenty times, from twenty seeds; TIMES=3, MAYPOLE_TORTURE_ROUNDS=10
 	@python=$$($(BUILD) $(FIRST)) && for seed in $$(seq 1 $(or $(TIMES),20)); do \
 		echo "== seed $$seed"; MAYPOLE_TORTURE_SEED=$$seed "$$python" -m pytest -q tests/torture $(PYTEST); done
@@ -106,6 +106,12 @@ hostile: ## All Python tests in debug mode, with the debug allocator, and collec
 	@python=$$($(BUILD) $(FIRST)) && PYTHONMALLOC=debug "$$python" -m pytest -q -o timeout=600 $(PYTEST)
 	@$(call say,gc.set_threshold(1))
 	@python=$$($(BUILD) $(FIRST)) && "$$python" tests/torture/collecting.py $(PYTEST)
+
+modes: ## Torture, frameworks, parity and transports with asyncio's tasks, and after install; PYTEST="…" chooses others
+	@python=$$($(BUILD) $(FIRST) --with frameworks); failed=""; for mode in c installed; do \
+		printf '\n== MAYPOLE_TEST_MODE=%s on Python %s\n' "$$mode" "$(FIRST)"; \
+		MAYPOLE_TEST_MODE=$$mode PYTHONPATH=$(CURDIR)/tests/modes "$$python" -m pytest -q $(or $(PYTEST),$(IN_MODES)) \
+			|| failed="$$failed $$mode"; done; test -z "$$failed" || { echo "failed in mode$$failed" >&2; exit 1; }
 
 asan: ## A part of the Python tests with AddressSanitizer (needs nightly Rust and gcc); PYTEST="…" chooses others
 	@python=$$($(BUILD) $(FIRST)) && $(BOOT) tools/memory_checks.py asan $(FIRST) "$$python" $(PYTEST)
@@ -138,6 +144,7 @@ format: ## Format all code in place
 	@cargo fmt --all
 	@python=$$($(BUILD) $(FIRST)) && "$$python" -m ruff check --fix-only --quiet . && "$$python" -m ruff format .
 
+IN_MODES = tests/torture tests/frameworks tests/parity tests/transports
 CARGO = PYO3_PYTHON="$$($(BOOT) tools/pythons.py $(FIRST))" cargo
 comma := ,
 # Run one verb on every Python found; the others still run when it fails on one.

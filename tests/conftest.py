@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from harness.children import RunScript, run_script
-from harness.kinds import PLAIN, WITH_DEBUG, Loop, LoopKind, NewLoop
+from harness.kinds import MODE, PLAIN, WITH_DEBUG, Loop, LoopKind, NewLoop
 from harness.leaks import KINDS, Before
 from harness.outcome import Outcome, SameAsAsyncio, outcome_of, plain
 
@@ -23,6 +25,12 @@ failed = pytest.StashKey[bool]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--loops", default="", help="only these kinds of loop: asyncio, maypole, …")
+
+
+def pytest_configure() -> None:
+    """Refuse to run in a mode that this process is not in: it is entered before anything else is imported."""
+    if MODE and getattr(sys.modules.get("sitecustomize"), "MODE", None) != MODE:
+        raise pytest.UsageError("MAYPOLE_TEST_MODE works with tests/modes on PYTHONPATH: try `make modes`")
 
 
 def pytest_sessionstart() -> None:
@@ -40,10 +48,13 @@ WATCH_OTHERS = frozenset({"cli", "examples", "frameworks", "viewer"})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Try once more what watches other programs; leave out what ``PYTHONASYNCIODEBUG`` makes senseless."""
+    """Try once more what watches other programs; leave out what a mode makes senseless."""
     for item in items:
         if item.path.parent.name in WATCH_OTHERS or item.path.name == "test_watchdog.py":
             item.add_marker(pytest.mark.flaky(reruns=1))
+        for mode in item.iter_markers("not_in_mode"):
+            if mode.args[0] == MODE:
+                item.add_marker(pytest.mark.skip(reason=mode.args[1]))
     if not os.environ.get("PYTHONASYNCIODEBUG"):
         return
     for item in items:
@@ -151,6 +162,21 @@ def script_runner(loop_kind: LoopKind) -> RunScript:
     return functools.partial(run_script, loop_kind)
 
 
+@contextlib.contextmanager
+def asyncio_itself() -> Iterator[None]:
+    """What asyncio does without maypole's helpers, also where they are installed."""
+    if MODE != "installed":
+        yield
+        return
+    import maypole
+
+    maypole.uninstall()
+    try:
+        yield
+    finally:
+        maypole.install()
+
+
 @pytest.fixture
 def same_as_asyncio(loop_kind: LoopKind, nothing_left_behind: Before) -> SameAsAsyncio:
     """Run a scenario on asyncio's own loop and on this kind: same value, or same exception and text."""
@@ -171,8 +197,12 @@ def same_as_asyncio(loop_kind: LoopKind, nothing_left_behind: Before) -> SameAsA
 
     def compare(scenario: Callable[[Loop], Any]) -> Outcome:
         oracle = LoopKind("oracle", "asyncio:new_event_loop", loop_kind.debug)
-        # On one line, because debug mode puts the lines of the callers into its texts.
-        expected, found = [on(kind, scenario) for kind in (oracle, loop_kind)]
+        outcomes = []
+        for kind, helpers in ((oracle, asyncio_itself), (loop_kind, contextlib.nullcontext)):
+            with helpers():
+                # On one line, because debug mode puts the lines of the callers into its texts.
+                outcomes.append(on(kind, scenario))
+        expected, found = outcomes
         if found != expected:
             pytest.fail(f"asyncio: {expected}\n{loop_kind.name}: {found}", pytrace=False)
         return expected

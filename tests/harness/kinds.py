@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
 Loop = asyncio.AbstractEventLoop
 NewLoop = Callable[[], Loop]
+
+#: "c" or "installed" under ``make modes``: see tests/modes/sitecustomize.py.
+MODE = os.environ.get("MAYPOLE_TEST_MODE", "")
 
 
 @dataclass(frozen=True)

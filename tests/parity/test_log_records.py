@@ -100,7 +100,8 @@ def said(text: str) -> list[str]:
 def test_scripts_end_with_the_same_words_as_on_asyncio(
     loop_kind: LoopKind, script: str, setting: str
 ) -> None:
-    expected, found = [run_on(kind, script, PYTHONWARNINGS=setting) for kind in (ASYNCIO, loop_kind)]
+    expected = run_on(ASYNCIO, script, PYTHONWARNINGS=setting, MAYPOLE_TEST_MODE="")
+    found = run_on(loop_kind, script, PYTHONWARNINGS=setting)
     assert (said(found.err), found.out, found.exit_code) == (
         said(expected.err),
         expected.out,

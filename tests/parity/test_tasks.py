@@ -268,6 +268,7 @@ def test_failures_are_those_of_asyncio(
 
 
 @pytest.mark.not_in_debug_mode("debug mode runs asyncio's own tasks")
+@pytest.mark.not_in_mode("c", "asyncio's own tasks are lost before Python 3.15")
 @pytest.mark.parametrize("eager", [False, True])
 def test_what_is_no_context_is_refused(loop: Loop, eager: bool) -> None:
     if type(loop).__module__.startswith("asyncio") and sys.version_info < (3, 15):
