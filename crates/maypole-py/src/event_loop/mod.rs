@@ -83,7 +83,7 @@ pub(crate) struct LoopObject {
     task_factory: Field,
     /// The serial number of the task that asyncio's dictionary of current tasks has for this loop; 0 if it has none of ours.
     running_serial: Cell<u64>,
-    /// That dictionary says `None` for this loop, because the next item is a task again.
+    /// That dictionary still has the task of the last step, because the next item is a task again.
     between_tasks: Cell<bool>,
     /// Where the bytes of a read land before they become an object; made at the first read.
     pub(crate) read_buffer: RefCell<Vec<u8>>,

@@ -8,7 +8,7 @@ use pyo3::ffi;
 use super::{LoopObject, failure};
 use crate::aio;
 use crate::capi::class::Native;
-use crate::capi::error::{check, restore, take, unraisable};
+use crate::capi::error::{restore, take, unraisable};
 use crate::capi::object::none;
 use crate::capi::{Obj, Owned, Result, names};
 use crate::observer::Recording;
@@ -75,10 +75,7 @@ fn one_turn(this: &LoopObject) -> Result<()> {
     let now_ns = this.turn_now_ns()?;
     begin_batch(this, now_ns);
     run_batch(this)?;
-    this.flush_transports()?;
-    // Python code runs signal handlers by itself; a batch of native callbacks would not.
-    // SAFETY: the lock is held and no exception is set.
-    check(unsafe { ffi::PyErr_CheckSignals() })
+    this.flush_transports()
 }
 
 #[inline]
@@ -169,24 +166,26 @@ fn step_task_in_debug(this: &LoopObject, task: &TaskObject) -> Result<()> {
         .map(drop)
 }
 
-/// The batch is over: no task is current. Where the next item is a task, its place in asyncio's dictionary is kept for it.
+/// The batch is over: no task is current. Where the next item is a task, and no Python code runs before it, its forerunner stays in
+/// asyncio's dictionary until then.
 #[inline]
 fn rest(this: &LoopObject) -> Result<()> {
     let is_task = |item: &Owned| item.type_ptr().cast() == task::class().as_ptr();
-    if current::CAN_REST
-        && this.running_serial() != 0
+    let stays = this.running_serial() != 0
         && this.turn.borrow().first_ready().is_some_and(is_task)
-    {
+        && !this.observer.looks()
+        && !this.foreign_time.get();
+    if stays {
         this.set_running_serial(0);
         this.between_tasks.set(true);
-        return current::rest(this.as_obj());
+        return Ok(());
     }
     leave_task(this)
 }
 
 /// Takes the current task out, if one was put in. It fails only where a task has unset the running loop, as in asyncio.
 #[inline]
-fn leave_task(this: &LoopObject) -> Result<()> {
+pub(super) fn leave_task(this: &LoopObject) -> Result<()> {
     let entered = this.set_running_serial(0) != 0;
     if !this.between_tasks.replace(false) && !entered {
         return Ok(());

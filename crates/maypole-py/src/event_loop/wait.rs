@@ -12,7 +12,7 @@ use maypole_sys::{Event, Events, Poller, Timeout, Waker as WakeUp, monotonic_ns}
 use maypole_trace::Waker;
 use pyo3::ffi;
 
-use super::LoopObject;
+use super::{LoopObject, turn};
 use crate::capi::class::Native;
 use crate::capi::error::{check, os_error, runtime_error};
 use crate::capi::object::none;
@@ -58,6 +58,10 @@ impl LoopObject {
         if self.works_on() {
             return Ok(());
         }
+        turn::leave_task(self)?;
+        // Python code runs signal handlers by itself; batches of native callbacks would not.
+        // SAFETY: the lock is held and no exception is set.
+        check(unsafe { ffi::PyErr_CheckSignals() })?;
         let asked_ns = monotonic_ns();
         self.observer.metrics.worked(asked_ns);
         if self.is_virtual {

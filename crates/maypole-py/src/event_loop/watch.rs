@@ -8,7 +8,7 @@ use std::os::fd::RawFd;
 use maypole_core::{Change, Interest, Key};
 use pyo3::ffi;
 
-use super::{LoopObject, failure};
+use super::{LoopObject, failure, turn};
 use crate::capi::error::{memory_error, os_error, value_error};
 use crate::capi::object::boolean;
 use crate::capi::{Args, Obj, Owned, Raised, Result, names};
@@ -203,6 +203,7 @@ impl LoopObject {
     }
 
     fn flush_each(&self) -> Result<()> {
+        turn::leave_task(self)?;
         let mut transports = std::mem::take(&mut *self.to_flush.borrow_mut()).into_iter();
         for transport in &mut transports {
             let Some(fields) = StreamFields::downcast(&transport) else {

@@ -4,10 +4,9 @@
 //! one function of asyncio puts another in its place.
 //!
 //! Invariant: `asyncio.current_task()` tells the truth to all Python code: the task is put in before its step, and taken out before
-//! anything else of the loop runs. Between two batches that both step tasks it may say `None` there, which `current_task()` returns as
-//! it would for none; asyncio's own tasks run as handles, and before these nothing is left.
+//! anything else of the loop runs. Between two batches that both step tasks it stays, as long as no Python code runs there.
 
-pub(crate) use kept::{CAN_REST, enter, leave, rest};
+pub(crate) use kept::{enter, leave};
 pub(super) use kept::{init, swap};
 
 /// Source: `asyncio.tasks._swap_current_task`.
@@ -47,18 +46,6 @@ mod kept {
         SWAP.get().call(&[event_loop, task]).map(drop)
     }
 
-    /// Whether [`rest`] is cheaper than [`leave`].
-    pub(crate) const CAN_REST: bool = false;
-
-    /// As [`leave`].
-    ///
-    /// # Errors
-    /// As [`swap`].
-    #[inline]
-    pub(crate) fn rest(event_loop: &Obj) -> Result<()> {
-        leave(event_loop)
-    }
-
     /// Says that no task of the loop is running.
     ///
     /// # Errors
@@ -76,7 +63,6 @@ mod kept {
 
     use crate::capi::cell::GilOnce;
     use crate::capi::error::{check, current_is, take};
-    use crate::capi::object::none;
     use crate::capi::{Obj, Owned, Raised, Result, call};
 
     static CURRENT: GilOnce<Owned> = GilOnce::new();
@@ -110,18 +96,6 @@ mod kept {
         let current = CURRENT.get();
         // SAFETY: a live dictionary and two live objects; the key hashes by identity.
         check(unsafe { ffi::PyDict_SetItem(current.as_ptr(), event_loop.as_ptr(), task.as_ptr()) })
-    }
-
-    /// Whether [`rest`] is cheaper than [`leave`].
-    pub(crate) const CAN_REST: bool = true;
-
-    /// Says that no task of the loop is running, and keeps its place for the next one.
-    ///
-    /// # Errors
-    /// None that is known: the place is there.
-    #[inline]
-    pub(crate) fn rest(event_loop: &Obj) -> Result<()> {
-        enter(event_loop, &none())
     }
 
     /// Says that no task of the loop is running.
