@@ -24,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 SPARE_MIB = 12
+#: Made beforehand: callbacks of asyncio's futures are pairs as well, and may have left no memory for another.
+UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 Scenario = Callable[[asyncio.AbstractEventLoop], Awaitable[None]]
 SCENARIOS: dict[str, Scenario] = {}
 
@@ -41,7 +43,7 @@ def limit_memory(spare_mib: int = SPARE_MIB) -> None:
 
 
 def free_memory() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, UNLIMITED)
 
 
 def until_it_fails(once: Callable[[], Any]) -> None:

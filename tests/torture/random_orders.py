@@ -486,6 +486,7 @@ def history(factory: Factory, seed: str, steps_max: int) -> list[str]:
 
 def differences(seed: str, steps_max: int) -> list[str]:
     """How maypole's events differ from asyncio's; nothing if they do not."""
+    maypole.uninstall()  # a mode of tests/modes may have installed the helpers
     expected = history(VirtualSelectorLoop, seed, steps_max)
     found = {"maypole": history(virtual_maypole, seed, steps_max)}
     maypole.install()
