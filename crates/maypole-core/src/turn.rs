@@ -36,8 +36,9 @@ pub const DENSE_TIMERS_MIN: usize = 16;
 pub const DENSE_GAP_NS: u64 = 500_000;
 
 /// How far apart the wake-ups for such timers are kept, in nanoseconds. Waking costs more than firing: ten thousand
-/// timers a second would wake the loop ten thousand times. A loop with few timers wakes for each of them exactly.
-pub const COALESCE_NS: u64 = 500_000;
+/// timers a second would wake the loop ten thousand times. A loop with few timers wakes for each of them exactly; asyncio
+/// rounds the wait for every timer up to as much.
+pub const COALESCE_NS: u64 = 1_000_000;
 
 /// How long the driver may wait in the poller.
 ///
