@@ -252,6 +252,7 @@ def check_limit(answers: list[Any]) -> None:
 
 
 @pytest.mark.not_in_debug_mode("a recording does not see the tasks of debug mode")
+@pytest.mark.not_in_mode("c", "a recording does not see asyncio's own tasks")
 @pytest.mark.timeout(120)
 def test_the_outage_stands_on_the_timeline(service: Service, tmp_path: Path) -> None:
     page, document = tmp_path / "outage.html", tmp_path / "outage.json"

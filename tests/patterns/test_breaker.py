@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import maypole
 import pytest
 from maypole.patterns import (
     BulkheadFull,
@@ -547,8 +548,9 @@ def test_plain_functions_and_threads_use_it_too() -> None:
     breaker.reset()
     with breaker:
         pass
-    with pytest.raises(TypeError, match="use call"):
-        _ = breaker.call_sync(asyncio.sleep, 0)
+    for sleep in (asyncio.sleep, maypole.sleep):
+        with pytest.raises(TypeError, match="use call"):
+            _ = breaker.call_sync(sleep, 0)
 
     errors: list[BaseException] = []
 

@@ -65,6 +65,7 @@ async def in_task(name: str, work: Any) -> None:
 
 
 @pytest.mark.not_in_debug_mode("a recording does not see the tasks of debug mode")
+@pytest.mark.not_in_mode("c", "a recording does not see asyncio's own tasks")
 def test_an_outage_stands_on_the_timeline_in_order_with_its_tasks() -> None:
     async def main() -> None:
         breaker = CircuitBreaker("db", consecutive=2, open_for=1, jitter=0, probes=2)
@@ -129,6 +130,7 @@ def test_what_each_pattern_decides_is_marked_and_who_waits_is_not() -> None:
 
 
 @pytest.mark.not_in_debug_mode("a recording does not see the tasks of debug mode")
+@pytest.mark.not_in_mode("c", "a recording does not see asyncio's own tasks")
 def test_what_a_timer_or_another_thread_decides_belongs_to_no_task() -> None:
     limit = RateLimit("1/h", name="api")
 
@@ -147,6 +149,7 @@ def test_what_a_timer_or_another_thread_decides_belongs_to_no_task() -> None:
 
 
 @pytest.mark.not_in_debug_mode("a recording does not see the tasks of debug mode")
+@pytest.mark.not_in_mode("c", "a recording does not see asyncio's own tasks")
 def test_a_loop_has_the_marks_of_its_own_tasks() -> None:
     both_run = threading.Barrier(2)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import wraps
-from inspect import isawaitable, iscoroutine, iscoroutinefunction
+from inspect import isawaitable, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from maypole._maypole import Breaker, Ready
@@ -266,7 +267,7 @@ class CircuitBreaker:
             result = fn(*args, **kwargs)
             if isawaitable(result):
                 permit.cancel()
-                if iscoroutine(result):
+                if isinstance(result, Coroutine):  # also what maypole.sleep returns
                     result.close()
                 raise TypeError(f"{fn!r} returned an awaitable: use call()")
             self._judge(permit, result)
