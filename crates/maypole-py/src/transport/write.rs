@@ -20,8 +20,9 @@ use crate::capi::error::{
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, last_calls, names};
 
-/// With so many bytes waiting, `write` sends without waiting for the end of the turn.
-const SEND_AT_ONCE: usize = 64 * 1024;
+/// With more bytes waiting, `write` sends without waiting for the end of the turn: what is large would have left the processor's
+/// caches by then.
+const SEND_AT_ONCE: usize = 8 * 1024;
 
 pub(super) fn write(this: &Obj, fields: &StreamFields, args: Args<'_>) -> Result<Owned> {
     let chunk = chunk_of(args.single("write", "data")?, "data argument")?;
