@@ -90,15 +90,20 @@ def find_profdata() -> Path:
     """
     verbose = subprocess.check_output(["rustc", "-vV"], text=True)
     wanted = int(search(r"LLVM version: (\d+)", verbose))
-    found = sorted(((version(path), path) for path in candidates(verbose)), reverse=True)
-    if not found and may_install(wanted):
-        found = sorted(((version(path), path) for path in candidates(verbose)), reverse=True)
-    if not found or found[0][0] < wanted:
+    newest = newest_profdata(verbose)
+    if newest[0] < wanted and may_install(wanted):
+        newest = newest_profdata(verbose)
+    if newest[0] < wanted:
         raise Untrainable(
             f"no llvm-profdata of LLVM {wanted} or newer: install it with `rustup component add llvm-tools` "
             f"or Debian's package llvm-{wanted}"
         )
-    return found[0][1]
+    return newest[1]
+
+
+def newest_profdata(verbose: str) -> tuple[int, Path]:
+    """The newest that is there, behind its LLVM; version 0 when there is none."""
+    return max(((version(path), path) for path in candidates(verbose)), default=(0, Path()))
 
 
 def candidates(verbose: str) -> Iterator[Path]:
