@@ -199,33 +199,6 @@ def test_a_buffer_changed_after_write_is_sent_as_it_was(loop: Loop) -> None:
     loop.run_until_complete(main())
 
 
-def test_a_buffered_protocol_gets_its_data_in_its_own_buffer(loop: Loop) -> None:
-    class Buffered(asyncio.BufferedProtocol):
-        def __init__(self) -> None:
-            self.buffer = bytearray(7)
-            self.data = bytearray()
-            self.ended = loop.create_future()
-
-        def get_buffer(self, sizehint: int) -> bytearray:
-            return self.buffer
-
-        def buffer_updated(self, nbytes: int) -> None:
-            self.data += self.buffer[:nbytes]
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self.ended.set_result(exc)
-
-    async def main() -> None:
-        ours, theirs = socket.socketpair()
-        _, protocol = await loop.create_connection(Buffered, sock=ours)
-        theirs.sendall(b"0123456789" * 10)
-        theirs.close()
-        assert await protocol.ended is None
-        assert protocol.data == b"0123456789" * 10
-
-    loop.run_until_complete(main())
-
-
 def test_write_after_close_is_silent(loop: Loop) -> None:
     async def main() -> None:
         ours, theirs = socket.socketpair()

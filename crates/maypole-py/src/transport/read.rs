@@ -14,6 +14,8 @@ use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
 
 /// How much one read takes at most, as in asyncio. The loop has one buffer of this size for all its transports.
 const READ_MAX: usize = 256 * 1024;
+/// How often one event reads into a protocol's own buffer at most, while that is filled each time.
+const READS_PER_EVENT: u32 = 32;
 
 impl StreamFields {
     /// Begins to read, or looks at what the poller reported about the transport, in the connection's context; called by the turn.
@@ -37,7 +39,7 @@ impl StreamFields {
 
     #[inline]
     fn read_and_write(&self, transport: &Obj, ready: u8) -> Result<()> {
-        if ready & READABLE != 0 && !self.paused.get() && !self.closing.get() && self.conn_lost.get() == 0 {
+        if ready & READABLE != 0 && self.may_read() {
             read_ready(transport, self)?;
         }
         if ready & WRITABLE != 0 && self.watches_writing.get() {
@@ -45,11 +47,15 @@ impl StreamFields {
         }
         Ok(())
     }
+
+    fn may_read(&self) -> bool {
+        !self.paused.get() && !self.closing.get() && self.conn_lost.get() == 0
+    }
 }
 
 fn read_ready(transport: &Obj, fields: &StreamFields) -> Result<()> {
     if fields.buffered.get() {
-        return read_into_buffer(transport, fields);
+        return read_while_filled(transport, fields);
     }
     let received = {
         let event_loop = fields.event_loop()?;
@@ -101,30 +107,55 @@ fn os_error_unless_later(error: &std::io::Error) -> Later {
     }
 }
 
+/// Reads into the protocol's own buffer, and again while that has been filled: the rest is still in the processor's caches now.
+///
+/// Bounded, so that a peer that sends without end does not keep the others waiting.
+fn read_while_filled(transport: &Obj, fields: &StreamFields) -> Result<()> {
+    let mut total = 0;
+    for _ in 0..READS_PER_EVENT {
+        let Some(size) = read_into_buffer(transport, fields)? else {
+            return Ok(());
+        };
+        total += size;
+        // The protocol may have paused or closed the transport, or have put another protocol in its place.
+        if total >= READ_MAX || !fields.may_read() || !fields.buffered.get() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
 /// Reads straight into the protocol's own buffer.
-fn read_into_buffer(transport: &Obj, fields: &StreamFields) -> Result<()> {
+///
+/// Returns the number of bytes when they have filled the buffer: there may be more.
+fn read_into_buffer(transport: &Obj, fields: &StreamFields) -> Result<Option<usize>> {
     let buffer = call_protocol(transport, fields, "get_buffer", |protocol| {
         let buffer = protocol.call_method(&names::get().get_buffer, &[&*call::integer(-1)?])?;
         WritableBuffer::new(&buffer)
     })?;
-    let Some(mut buffer) = buffer else { return Ok(()) };
+    let Some(mut buffer) = buffer else { return Ok(None) };
     if fields.conn_lost.get() > 0 {
-        return Ok(());
+        return Ok(None);
     }
-    let received = maypole_sys::stream::recv(fields.fd.get(), buffer.memory());
+    let memory = buffer.memory();
+    let capacity = memory.len();
+    let received = maypole_sys::stream::recv(fields.fd.get(), memory);
     drop(buffer);
     if let (Ok(size), Some(event_loop)) = (&received, fields.loop_if_connected()) {
         event_loop.observer.metrics.bytes_read.add(*size as u64);
     }
     match received.map_err(|error| os_error_unless_later(&error)) {
-        Ok(0) => end_of_file(transport, fields),
-        Ok(size) => call_protocol(transport, fields, "buffer_updated", |protocol| {
-            protocol.call_method(&names::get().buffer_updated, &[&*call::integer(size as i64)?])
-        })
-        .map(drop),
-        Err(Later::Yes) => Ok(()),
-        Err(Later::No(Raised)) => fatal(transport, "Fatal read error on socket transport"),
+        Ok(0) => end_of_file(transport, fields)?,
+        Ok(size) => {
+            let told = call_protocol(transport, fields, "buffer_updated", |protocol| {
+                protocol.call_method(&names::get().buffer_updated, &[&*call::integer(size as i64)?])
+            })?;
+            return Ok((told.is_some() && size == capacity).then_some(size));
+        }
+        Err(Later::Yes) => {}
+        Err(Later::No(Raised)) => fatal(transport, "Fatal read error on socket transport")?,
     }
+    Ok(None)
 }
 
 /// The memory of a protocol's buffer, held for one read.
