@@ -184,6 +184,12 @@ impl Class {
         self
     }
 
+    /// Lets nobody derive from the class, so that an instance is exactly of it.
+    pub(crate) fn without_subclasses(mut self) -> Class {
+        self.flags &= !ffi::Py_TPFLAGS_BASETYPE;
+        self
+    }
+
     pub(crate) fn slot(mut self, id: c_int, function: *mut c_void) -> Class {
         self.slots.push(slot(id, function));
         self

@@ -9,11 +9,12 @@ use std::ffi::{c_int, c_void};
 use pyo3::ffi;
 
 use super::FutureObject;
+use super::stop_iteration::{returned, stop_iteration};
 use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, enter, fast, noargs};
 use crate::capi::error::{restore, runtime_error, type_error};
 use crate::capi::object::none;
-use crate::capi::{Args, Field, Obj, Owned, Raised, Result, call, nesting};
+use crate::capi::{Args, Field, Obj, Owned, Result, nesting};
 
 /// `am_await` and `tp_iter`: the future itself.
 pub(crate) unsafe extern "C" fn itself(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
@@ -33,7 +34,7 @@ pub(super) unsafe extern "C" fn next(this: *mut ffi::PyObject) -> *mut ffi::PyOb
                 if value.is_none() {
                     Ok(std::ptr::null_mut())
                 } else {
-                    Err(stop_iteration(&value))
+                    Err(returned(value))
                 }
             }
         }
@@ -63,37 +64,6 @@ fn step(future: &FutureObject) -> Result<Step> {
         return Err(runtime_error("await wasn't used with future"));
     }
     Ok(Step::Yield(future.object().own()))
-}
-
-/// Raises `StopIteration(value)`; the instance is made by hand, since setting the class would unpack a tuple.
-pub(crate) fn stop_iteration(value: &Obj) -> Raised {
-    // SAFETY: the exception types exist while the interpreter does.
-    let class = unsafe { Obj::from_ptr(ffi::PyExc_StopIteration) };
-    match filled(class, value).unwrap_or_else(|| class.call(&[value])) {
-        Ok(exception) => restore(exception),
-        Err(raised) => raised,
-    }
-}
-
-/// `StopIteration(value)` without the calls of its constructor, which take longer than the rest of an `await`; `None` where the
-/// structure is not the one that is known.
-fn filled(class: &Obj, value: &Obj) -> Option<Result<Owned>> {
-    let kind = class.as_ptr().cast::<ffi::PyTypeObject>();
-    // SAFETY: a live type object.
-    if unsafe { (*kind).tp_basicsize } as usize != size_of::<ffi::PyStopIterationObject>() {
-        return None;
-    }
-    Some(call::tuple(&[value]).and_then(|args| {
-        // SAFETY: a live type; its allocator gives zeroed memory, so every other field is unset.
-        let exception = unsafe { Owned::steal(ffi::PyType_GenericAlloc(kind, 0))? };
-        let fields = exception.as_ptr().cast::<ffi::PyStopIterationObject>();
-        // SAFETY: the size says that this is the structure; its fields take over the references.
-        unsafe {
-            (*fields).args = args.into_ptr();
-            (*fields).value = value.own().into_ptr();
-        }
-        Ok(exception)
-    }))
 }
 
 /// The iterator that an explicit `__await__()` returns.

@@ -18,6 +18,7 @@ pub(crate) mod callbacks;
 pub(crate) mod fields;
 pub(crate) mod iterator;
 pub(crate) mod outcome;
+pub(crate) mod stop_iteration;
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int, c_void};
@@ -91,6 +92,7 @@ pub(crate) fn class() -> &'static Obj {
 /// Makes the type; called once while the module is imported.
 pub(crate) fn init() -> Result<()> {
     iterator::init()?;
+    stop_iteration::init()?;
     awaited_by::init()?;
     if TYPE.is_set() {
         return Ok(());

@@ -8,7 +8,8 @@ use crate::capi::class::{Native, enter};
 use crate::capi::error::{attribute_error, current_is, runtime_error, take, type_error};
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
-use crate::future::iterator::{exception_to_throw, stop_iteration};
+use crate::future::iterator::exception_to_throw;
+use crate::future::stop_iteration::{returned, stop_iteration};
 
 pub(super) unsafe extern "C" fn next(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
     enter(std::ptr::null_mut(), || {
@@ -17,7 +18,7 @@ pub(super) unsafe extern "C" fn next(this: *mut ffi::PyObject) -> *mut ffi::PyOb
             Driven::Yielded(value) => Ok(value.into_ptr()),
             // Null without an exception means `StopIteration()` with the value None.
             Driven::Returned(value) if value.is_none() => Ok(std::ptr::null_mut()),
-            Driven::Returned(value) => Err(stop_iteration(&value)),
+            Driven::Returned(value) => Err(returned(value)),
         }
     })
 }
