@@ -143,6 +143,20 @@ impl<T> ReadyQueue<T> {
         self.taken
     }
 
+    /// The item that will be taken after `ahead` others, in this batch or a later one.
+    ///
+    /// ```
+    /// let mut ready = maypole_core::ReadyQueue::new();
+    /// ready.push("a");
+    /// ready.push("b");
+    /// assert_eq!((ready.upcoming(1), ready.upcoming(2)), (Some(&"b"), None));
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn upcoming(&self, ahead: usize) -> Option<&T> {
+        self.queue.get(ahead)
+    }
+
     /// How many items are queued, in the batch or behind it.
     ///
     /// ```

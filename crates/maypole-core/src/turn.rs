@@ -382,17 +382,17 @@ impl<T> Turn<T> {
         self.ready.len()
     }
 
-    /// The item that the next [`Turn::take`] gives, once a batch that holds it was begun.
+    /// The item that [`Turn::take`] will give after `ahead` others, in this batch or a later one.
     ///
     /// ```
     /// let mut turn = maypole_core::Turn::new();
     /// turn.enqueue("callback");
-    /// assert_eq!(turn.first_ready(), Some(&"callback"));
+    /// assert_eq!((turn.upcoming(0), turn.upcoming(1)), (Some(&"callback"), None));
     /// ```
     #[inline]
     #[must_use]
-    pub fn first_ready(&self) -> Option<&T> {
-        self.ready.iter().next()
+    pub fn upcoming(&self, ahead: usize) -> Option<&T> {
+        self.ready.upcoming(ahead)
     }
 
     /// How many timers wait for their time.

@@ -9,6 +9,7 @@
 //! | `clock.rs` | [`monotonic_ns`] for deadlines, [`StampClock`] for traces |
 //! | `turn_clock.rs` | [`TurnClock`]: the time between two polls |
 //! | `counter.rs` | the processor's counter behind both, and its rate |
+//! | `prefetch.rs` | [`prefetch`]: hints to the processor's caches |
 //! | `net.rs` | [`net`]: TCP calls that never block |
 //! | `datagram.rs` | [`datagram`]: datagrams and their addresses |
 //! | `resolve.rs` | [`resolve`]: names of hosts and services |
@@ -24,6 +25,7 @@ pub mod datagram;
 mod epoll;
 pub mod net;
 mod poller;
+mod prefetch;
 pub mod resolve;
 mod signal;
 pub mod stream;
@@ -33,6 +35,7 @@ mod wake;
 pub use clock::{StampClock, StampSource, monotonic_ns, stamp};
 pub use epoll::{EVENTS_CAPACITY, Events, Poller};
 pub use poller::{Event, Timeout};
+pub use prefetch::{CACHE_LINE, prefetch};
 pub use signal::SignalPipe;
 pub use turn_clock::TurnClock;
 pub use wake::Waker;

@@ -7,6 +7,7 @@
 //! * [`schedule`]: `call_soon`, `call_later`, `call_at`, `call_soon_threadsafe`.
 //! * [`spawn`]: `create_task` and `create_future`.
 //! * [`turn`]: one turn, and turns until `stop()`.
+//! * [`look_ahead`]: what the next items will touch.
 //! * [`wait`]: waiting for descriptors, timers, other threads and signals; the only place that gives up the interpreter lock.
 //! * [`virtual_wait`]: the same on the virtual clock.
 //! * [`watch`]: readers and writers; [`transports`]: which transport has which descriptor.
@@ -18,6 +19,7 @@
 
 mod class;
 mod failure;
+mod look_ahead;
 mod pools;
 mod schedule;
 mod spawn;

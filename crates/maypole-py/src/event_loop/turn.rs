@@ -5,6 +5,7 @@
 
 use pyo3::ffi;
 
+use super::look_ahead::look_ahead;
 use super::{LoopObject, failure};
 use crate::aio;
 use crate::capi::class::Native;
@@ -111,6 +112,7 @@ fn run_items(this: &LoopObject) -> Result<()> {
     loop {
         let (item, place) = {
             let mut turn = this.turn.borrow_mut();
+            look_ahead(&turn, task_class);
             (turn.take(), turn.taken())
         };
         let Some(item) = item else { return Ok(()) };
@@ -172,7 +174,7 @@ fn step_task_in_debug(this: &LoopObject, task: &TaskObject) -> Result<()> {
 fn rest(this: &LoopObject) -> Result<()> {
     let is_task = |item: &Owned| item.type_ptr().cast() == task::class().as_ptr();
     let stays = this.running_serial() != 0
-        && this.turn.borrow().first_ready().is_some_and(is_task)
+        && this.turn.borrow().upcoming(0).is_some_and(is_task)
         && !this.observer.looks()
         && !this.foreign_time.get();
     if stays {

@@ -21,6 +21,7 @@ mod waiting;
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 
+use maypole_sys::prefetch;
 use pyo3::ffi;
 
 pub(crate) use registry::pending;
@@ -161,6 +162,17 @@ impl TaskObject {
     #[inline(always)]
     pub(crate) fn serial(&self) -> u64 {
         self.serial.get()
+    }
+
+    /// Asks the processor for what a step begins with: the coroutine with its frame, and what the task has waited for.
+    #[inline(always)]
+    pub(crate) fn prefetch_held(&self) {
+        if let Some(coroutine) = self.coroutine.peek() {
+            prefetch::<4>(coroutine.as_ptr().cast());
+        }
+        if let Some(waited) = self.waits_for.peek() {
+            prefetch::<2>(waited.as_ptr().cast());
+        }
     }
 
     /// The coroutine, until the task is freed.
