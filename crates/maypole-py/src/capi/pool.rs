@@ -11,19 +11,20 @@ use pyo3::ffi;
 use super::error::Result;
 use super::object::{Obj, Owned};
 
-/// How many dead objects of one type a loop keeps: enough for the turns of a busy loop, at most some 220 KiB of each.
-pub(crate) const POOL_MAX: usize = 1024;
 
 /// Dead objects of exactly one type.
 pub(crate) struct Pool {
     free: RefCell<Vec<*mut ffi::PyObject>>,
+    /// How many it keeps.
+    capacity: usize,
     /// Cleared when the loop goes: what dies after that is freed as usual.
     open: Cell<bool>,
 }
 
 impl Pool {
-    pub(crate) fn new() -> Pool {
+    pub(crate) fn new(capacity: usize) -> Pool {
         Pool {
+            capacity,
             free: RefCell::new(Vec::new()),
             open: Cell::new(true),
         }
@@ -54,7 +55,7 @@ impl Pool {
     #[inline]
     pub(crate) unsafe fn give(&self, memory: *mut ffi::PyObject) -> bool {
         let mut free = self.free.borrow_mut();
-        if !self.open.get() || free.len() >= POOL_MAX {
+        if !self.open.get() || free.len() >= self.capacity || free.try_reserve(1).is_err() {
             return false;
         }
         free.push(memory);

@@ -22,6 +22,9 @@ struct Returned {
     pool: Pool,
 }
 
+/// How many dead ones are kept; more than one lives only where a program keeps them.
+const POOL_MAX: usize = 16;
+
 static RETURNED: GilOnce<Returned> = GilOnce::new();
 
 pub(super) fn init() -> Result<()> {
@@ -40,7 +43,7 @@ pub(super) fn init() -> Result<()> {
     RETURNED.set(Returned {
         class,
         no_arguments: call::tuple(&[])?,
-        pool: Pool::new(),
+        pool: Pool::new(POOL_MAX),
     });
     Ok(())
 }

@@ -102,6 +102,9 @@ pub(crate) struct Operation {
 // SAFETY: `repr(C)`, begins with a `FutureObject`, hence with a `PyObject`; zeroed memory is valid for every field.
 unsafe impl Native for Operation {}
 
+/// How many dead operations are kept, some 250 KiB at most.
+const POOL_MAX: usize = 1024;
+
 struct Types {
     class: Owned,
     pool: Pool,
@@ -171,7 +174,7 @@ pub(super) fn init() -> Result<()> {
         );
     TYPES.set(Types {
         class: class.build(Some(future::class()))?,
-        pool: Pool::new(),
+        pool: Pool::new(POOL_MAX),
     });
     Ok(())
 }
