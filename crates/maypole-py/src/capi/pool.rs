@@ -11,7 +11,6 @@ use pyo3::ffi;
 use super::error::Result;
 use super::object::{Obj, Owned};
 
-
 /// Dead objects of exactly one type.
 pub(crate) struct Pool {
     free: RefCell<Vec<*mut ffi::PyObject>>,
