@@ -4,7 +4,9 @@
 //! [`io::ErrorKind::WouldBlock`]. A signal for a broken pipe is never raised.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::ptr;
 
 use crate::datagram::Address;
 
@@ -70,6 +72,32 @@ pub fn local_address(fd: RawFd) -> io::Result<Address> {
 /// ```
 #[inline]
 pub fn recv(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: initialised bytes are a case of bytes that may be; `recv_uninit` only writes to them.
+    recv_uninit(fd, unsafe {
+        &mut *(ptr::from_mut(buffer) as *mut [MaybeUninit<u8>])
+    })
+}
+
+/// As [`recv`], into memory that nothing was written to; as many of its first bytes as the answer says are initialised then.
+///
+/// # Errors
+/// As [`recv`].
+///
+/// # Examples
+/// ```
+/// use std::io::Write;
+/// use std::mem::MaybeUninit;
+/// use std::os::fd::AsRawFd;
+/// use std::os::unix::net::UnixStream;
+///
+/// let (mut left, right) = UnixStream::pair()?;
+/// left.write_all(b"one")?;
+/// let mut buffer = [MaybeUninit::uninit(); 16];
+/// assert_eq!(maypole_sys::stream::recv_uninit(right.as_raw_fd(), &mut buffer)?, 3);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[inline]
+pub fn recv_uninit(fd: RawFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     // SAFETY: pointer and length describe the slice; the kernel checks the descriptor.
     let size = unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), 0) };
     usize::try_from(size).map_err(|_| io::Error::last_os_error())

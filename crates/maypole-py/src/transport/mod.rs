@@ -3,7 +3,7 @@
 //! * [`stream`]: the fields of a connection (TCP, Unix) and its type.
 //! * [`accept`]: from a listening socket to such transports.
 //! * [`life`]: where a connection begins and ends; [`socket`]: who owns its descriptor; [`peers`]: who is at its ends.
-//! * [`read`]: from the descriptor to `data_received` or `buffer_updated`.
+//! * [`read`]: from the descriptor to `data_received` or `buffer_updated`; [`receive`]: one read of data.
 //! * [`write`]: collecting what a turn writes, and sending it with one system call.
 //! * [`outgoing`]: the chunks that wait to be sent.
 //! * [`tls`]: encryption between such a transport and a protocol.
@@ -23,6 +23,7 @@ mod life;
 mod outgoing;
 mod peers;
 mod read;
+mod receive;
 mod socket;
 mod stream;
 mod tls;

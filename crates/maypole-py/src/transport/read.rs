@@ -6,14 +6,13 @@ use std::io::ErrorKind;
 
 use pyo3::ffi;
 
+use super::receive::{READ_MAX, receive};
 use super::stream::{READABLE, STARTING, StreamFields, WRITABLE};
 use super::write;
-use crate::capi::error::{check, current_ends_program, memory_error, os_error, runtime_error, take};
+use crate::capi::error::{check, current_ends_program, os_error, runtime_error, take};
 use crate::capi::object::{boolean, none};
 use crate::capi::{Args, Obj, Owned, Raised, Result, call, names};
 
-/// How much one read takes at most, as in asyncio. The loop has one buffer of this size for all its transports.
-const READ_MAX: usize = 256 * 1024;
 /// How often one event reads into a protocol's own buffer at most, while that is filled each time.
 const READS_PER_EVENT: u32 = 32;
 
@@ -57,40 +56,24 @@ fn read_ready(transport: &Obj, fields: &StreamFields) -> Result<()> {
     if fields.buffered.get() {
         return read_while_filled(transport, fields);
     }
-    let received = {
-        let event_loop = fields.event_loop()?;
-        let mut buffer = event_loop.read_buffer.borrow_mut();
-        if buffer.len() < READ_MAX {
-            let missing = READ_MAX - buffer.len();
-            buffer.try_reserve_exact(missing).map_err(|_| memory_error())?;
-            buffer.resize(READ_MAX, 0);
-        }
-        match maypole_sys::stream::recv(fields.fd.get(), &mut buffer) {
-            Ok(0) => Ok(None),
-            Ok(size) => {
-                event_loop.observer.metrics.bytes_read.add(size as u64);
-                Ok(Some(call::bytes(&buffer[..size])))
-            }
-            Err(error) => Err(error),
-        }
+    let received = match receive(fields) {
+        Ok(received) => received.map_err(|error| os_error_unless_later(&error)),
+        Err(raised) => Err(Later::No(raised)),
     };
-    // Only now, when the buffer is not borrowed: making an exception may run the collector.
-    match received.map_err(|error| os_error_unless_later(&error)) {
-        Ok(Some(Ok(data))) if fields.tls.get() => {
+    match received {
+        Ok(Some(data)) if fields.tls.get() => {
             call_protocol(transport, fields, "buffer_updated", |protocol| {
                 super::tls::receive(protocol, &data)
             })
             .map(drop)
         }
-        Ok(Some(Ok(data))) => call_protocol(transport, fields, "data_received", |protocol| {
+        Ok(Some(data)) => call_protocol(transport, fields, "data_received", |protocol| {
             protocol.call_method(&names::get().data_received, &[&data])
         })
         .map(drop),
         Ok(None) => end_of_file(transport, fields),
         Err(Later::Yes) => Ok(()),
-        Ok(Some(Err(Raised))) | Err(Later::No(Raised)) => {
-            fatal(transport, "Fatal read error on socket transport")
-        }
+        Err(Later::No(Raised)) => fatal(transport, "Fatal read error on socket transport"),
     }
 }
 

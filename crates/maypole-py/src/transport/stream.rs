@@ -50,6 +50,8 @@ pub(crate) struct StreamFields {
     pub(super) fd: Cell<c_int>,
     /// Calls of `write` after the connection was lost, plus one for the loss.
     pub(super) conn_lost: Cell<u32>,
+    /// How much the last read brought: what the next one makes room for.
+    pub(super) last_read: Cell<u32>,
     pub(super) high_water: Cell<usize>,
     pub(super) low_water: Cell<usize>,
     /// What the poller reported and the turn has not yet looked at.
@@ -287,6 +289,7 @@ impl Fields for StreamFields {
             outgoing: RefCell::new(Outgoing::default()),
             fd: Cell::new(-1),
             conn_lost: Cell::new(0),
+            last_read: Cell::new(0),
             high_water: Cell::new(HIGH_WATER),
             low_water: Cell::new(HIGH_WATER / 4),
             ready: Cell::new(0),
