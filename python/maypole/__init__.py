@@ -25,33 +25,33 @@ _platform.check()
 
 from maypole._maypole import build_info as _build_info  # noqa: E402
 from maypole.loop import EventLoop, new_event_loop, run  # noqa: E402
-from maypole.natives import (  # noqa: E402
-    BoundedSemaphore,
-    Condition,
-    Event,
-    LifoQueue,
-    Lock,
-    PriorityQueue,
-    Queue,
-    Semaphore,
-    StreamReader,
-    StreamReaderProtocol,
-    StreamWriter,
-    as_completed,
-    gather,
-    install,
-    open_connection,
-    open_unix_connection,
-    sleep,
-    start_server,
-    start_unix_server,
-    uninstall,
-)
 
 if TYPE_CHECKING:
     from maypole import trace as trace
     from maypole.loop.policy import EventLoopPolicy as EventLoopPolicy
     from maypole.metrics.snapshot import metrics as metrics
+    from maypole.natives import (
+        BoundedSemaphore,
+        Condition,
+        Event,
+        LifoQueue,
+        Lock,
+        PriorityQueue,
+        Queue,
+        Semaphore,
+        StreamReader,
+        StreamReaderProtocol,
+        StreamWriter,
+        as_completed,
+        gather,
+        install,
+        open_connection,
+        open_unix_connection,
+        sleep,
+        start_server,
+        start_unix_server,
+        uninstall,
+    )
 
 __all__ = [
     "BoundedSemaphore",
@@ -88,7 +88,8 @@ __version__: str = _build_info()["version"]
 
 
 def __getattr__(name: str) -> object:
-    # What looks at a program is imported when it is first used: a start without it costs nothing.
+    # What looks at a program, and what stands in for asyncio's helpers, is imported when it is first used:
+    # a start without it costs nothing.
     if name in ("metrics", "trace"):
         return importlib.import_module(f"maypole.{name}")
     # Policies are deprecated from Python 3.14 on and gone in 3.16: reaching for ours must not warn
@@ -97,4 +98,8 @@ def __getattr__(name: str) -> object:
         from maypole.loop.policy import EventLoopPolicy
 
         return EventLoopPolicy
+    if name in __all__:
+        helper: object = getattr(importlib.import_module("maypole.natives"), name)
+        globals()[name] = helper
+        return helper
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

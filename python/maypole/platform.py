@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 
 
@@ -12,15 +11,13 @@ def check() -> None:
     Raises:
         ImportError: with one sentence that names what is missing.
     """
+    version = sys.version.partition(" ")[0]
     if sys.implementation.name != "cpython" or sys.version_info < (3, 11):
-        raise ImportError(
-            "maypole needs CPython 3.11 or newer, "
-            f"this is {platform.python_implementation()} {platform.python_version()}"
-        )
+        kind = {"cpython": "CPython", "pypy": "PyPy"}.get(sys.implementation.name, sys.implementation.name)
+        raise ImportError(f"maypole needs CPython 3.11 or newer, this is {kind} {version}")
     if "t" in getattr(sys, "abiflags", ""):
         raise ImportError(
-            "maypole needs the interpreter lock, "
-            f"this is a free-threaded build of Python {platform.python_version()}"
+            f"maypole needs the interpreter lock, this is a free-threaded build of Python {version}"
         )
     if not sys.platform.startswith("linux"):
-        raise ImportError(f"maypole runs on Linux (it waits with epoll), this is {platform.system()}")
+        raise ImportError(f"maypole runs on Linux (it waits with epoll), this is {sys.platform}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import _asyncio
 import asyncio
 import gc
-import platform
 import sys
 import weakref
 from asyncio import base_events, format_helpers
@@ -95,7 +94,7 @@ def scheduled_tasks() -> weakref.WeakSet[asyncio.Task[Any]]:
         found = [held for held in gc.get_referents(_asyncio) if isinstance(held, weakref.WeakSet)]
     if len(found) != 1:
         raise RuntimeError(
-            f"Python {platform.python_version()} keeps asyncio's tasks where maypole does not find them;"
+            f"Python {sys.version.partition(' ')[0]} keeps asyncio's tasks where maypole does not find them;"
             " maypole.new_event_loop(task_impl='c') works without"
         )
     return found[0]
