@@ -10,10 +10,8 @@ import socket
 from asyncio import constants, trsock
 from typing import TYPE_CHECKING, Any
 
-from maypole import versions
+from maypole import transports, versions
 from maypole.loop.inherited import MixedInto
-from maypole.transports.stream import StreamTransport
-from maypole.transports.table import TransportTable
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,7 +31,7 @@ class ConnectionsMixin(MixedInto):
 
     @property
     def _transports(self) -> MutableMapping[int, asyncio.BaseTransport]:
-        return TransportTable(self, self._other_transports)
+        return transports.TransportTable(self, self._other_transports)
 
     @_transports.setter
     def _transports(self, others: MutableMapping[int, asyncio.BaseTransport]) -> None:
@@ -76,7 +74,7 @@ class ConnectionsMixin(MixedInto):
                 factory = protocol_factory
                 if sslcontext:
                     factory = self._server_tls_factory(protocol_factory, sslcontext, *timeouts)
-                make = (factory, server, context, StreamTransport)
+                make = (factory, server, context, transports.StreamTransport)
                 try:
                     self._accept_burst(sock, family, proto, *make, backlog)
                 except OSError as exc:
@@ -118,7 +116,7 @@ class ConnectionsMixin(MixedInto):
         try:
             protocol = protocol_factory()
             # No other transport can have the descriptor: the kernel has just given it out.
-            StreamTransport(self, conn, protocol, None, extra, server, own)
+            transports.StreamTransport(self, conn, protocol, None, extra, server, own)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -153,7 +151,7 @@ class ConnectionsMixin(MixedInto):
         context: contextvars.Context | None = None,
     ) -> asyncio.Transport:
         self._ensure_fd_no_transport(sock)
-        return StreamTransport(self, sock, protocol, waiter, extra, server, context)
+        return transports.StreamTransport(self, sock, protocol, waiter, extra, server, context)
 
 
 _FAMILY = _socket.socket.family.__get__
