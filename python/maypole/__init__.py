@@ -44,14 +44,13 @@ if TYPE_CHECKING:
         StreamWriter,
         as_completed,
         gather,
-        install,
         open_connection,
         open_unix_connection,
         sleep,
         start_server,
         start_unix_server,
-        uninstall,
     )
+    from maypole.natives.install import install, uninstall
 
 __all__ = [
     "BoundedSemaphore",
