@@ -10,8 +10,10 @@ import socket
 from asyncio import constants, trsock
 from typing import TYPE_CHECKING, Any
 
-from maypole import transports, versions
+from maypole import versions
 from maypole.loop.inherited import MixedInto
+from maypole.transports.stream import StreamTransport
+from maypole.transports.table import TransportTable
 
 if TYPE_CHECKING:
     import asyncio
@@ -31,7 +33,7 @@ class ConnectionsMixin(MixedInto):
 
     @property
     def _transports(self) -> MutableMapping[int, asyncio.BaseTransport]:
-        return transports.TransportTable(self, self._other_transports)
+        return TransportTable(self, self._other_transports)
 
     @_transports.setter
     def _transports(self, others: MutableMapping[int, asyncio.BaseTransport]) -> None:
@@ -74,7 +76,7 @@ class ConnectionsMixin(MixedInto):
                 factory = protocol_factory
                 if sslcontext:
                     factory = self._server_tls_factory(protocol_factory, sslcontext, *timeouts)
-                make = (factory, server, context, transports.StreamTransport)
+                make = (factory, server, context, StreamTransport)
                 try:
                     self._accept_burst(sock, family, proto, *make, backlog)
                 except OSError as exc:
@@ -116,7 +118,7 @@ class ConnectionsMixin(MixedInto):
         try:
             protocol = protocol_factory()
             # No other transport can have the descriptor: the kernel has just given it out.
-            transports.StreamTransport(self, conn, protocol, None, extra, server, own)
+            StreamTransport(self, conn, protocol, None, extra, server, own)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:
@@ -151,7 +153,7 @@ class ConnectionsMixin(MixedInto):
         context: contextvars.Context | None = None,
     ) -> asyncio.Transport:
         self._ensure_fd_no_transport(sock)
-        return transports.StreamTransport(self, sock, protocol, waiter, extra, server, context)
+        return StreamTransport(self, sock, protocol, waiter, extra, server, context)
 
 
 _FAMILY = _socket.socket.family.__get__

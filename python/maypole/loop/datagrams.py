@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from maypole import transports
 from maypole.loop.inherited import MixedInto
+from maypole.transports.datagram import DatagramTransport, is_native
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,7 +24,7 @@ class DatagramsMixin(MixedInto):
         waiter: asyncio.Future[None] | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> asyncio.BaseTransport:
-        if not transports.is_native(sock):
+        if not is_native(sock):
             return super()._make_datagram_transport(sock, protocol, address, waiter, extra)
         self._ensure_fd_no_transport(sock)
-        return transports.DatagramTransport(self, sock, protocol, address, waiter, extra)
+        return DatagramTransport(self, sock, protocol, address, waiter, extra)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from asyncio import StreamReaderProtocol, constants
 from typing import TYPE_CHECKING, Any
 
-from maypole import transports
 from maypole.loop.inherited import MixedInto
+from maypole.transports.stream import StreamTransport
+from maypole.transports.tls import SSLProtocol
 
 try:
     import ssl
@@ -39,7 +40,7 @@ class TLSMixin(MixedInto):
         context: contextvars.Context | None = None,
     ) -> asyncio.Transport:
         self._ensure_fd_no_transport(rawsock)
-        ssl_protocol = transports.SSLProtocol(
+        ssl_protocol = SSLProtocol(
             self,
             protocol,
             sslcontext,
@@ -49,7 +50,7 @@ class TLSMixin(MixedInto):
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
-        transports.StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server, context=context)
+        StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server, context=context)
         app_transport: asyncio.Transport = ssl_protocol._app_transport
         return app_transport
 
@@ -59,9 +60,9 @@ class TLSMixin(MixedInto):
         sslcontext: ssl.SSLContext,
         ssl_handshake_timeout: float | None,
         ssl_shutdown_timeout: float | None,
-    ) -> Callable[[], transports.SSLProtocol]:
-        def make() -> transports.SSLProtocol:
-            return transports.SSLProtocol(
+    ) -> Callable[[], SSLProtocol]:
+        def make() -> SSLProtocol:
+            return SSLProtocol(
                 self,
                 protocol_factory(),
                 sslcontext,
@@ -110,7 +111,7 @@ class TLSMixin(MixedInto):
         if not getattr(transport, "_start_tls_compatible", False):
             raise TypeError(f"transport {transport!r} is not supported by start_tls()")
         waiter = self.create_future()
-        ssl_protocol = transports.SSLProtocol(
+        ssl_protocol = SSLProtocol(
             self,
             protocol,
             sslcontext,
@@ -140,7 +141,7 @@ class TLSMixin(MixedInto):
         return app_transport
 
 
-def _take_over_read_ahead(protocol: Any, ssl_protocol: transports.SSLProtocol) -> None:
+def _take_over_read_ahead(protocol: Any, ssl_protocol: SSLProtocol) -> None:
     """Give the engine what a stream reader has read too much: it is the beginning of the handshake.
 
     Without this the handshake waits for bytes that have come already, and they are later read as if they
