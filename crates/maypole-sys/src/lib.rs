@@ -35,7 +35,7 @@ mod wake;
 pub use clock::{StampClock, StampSource, monotonic_ns, stamp};
 pub use epoll::{EVENTS_CAPACITY, Events, Poller};
 pub use poller::{Event, Timeout};
-pub use prefetch::{CACHE_LINE, prefetch};
+pub use prefetch::prefetch;
 pub use signal::SignalPipe;
 pub use turn_clock::TurnClock;
 pub use wake::Waker;

@@ -1,7 +1,7 @@
 //! Hints to the processor's caches.
 
 /// Bytes that the caches move at once, on x86-64 and most of AArch64.
-pub const CACHE_LINE: usize = 64;
+const CACHE_LINE: usize = 64;
 
 /// Asks the processor to bring `LINES` cache lines, from that of `address` on, closer. A hint: it never faults, whatever the
 /// address, and does nothing on processors that have none.

@@ -1,8 +1,7 @@
 //! One read of a connection, as a `bytes` object.
 //!
 //! Small data is read into the loop's buffer and copied: its size is not known before. Where the last read was large, the next one
-//! goes straight into a new object of about that size, which is cut to what came: the copy would take as long as a third of all
-//! else.
+//! goes straight into a new object of about that size, which is cut to what came, and nothing is copied.
 
 use std::ffi::c_int;
 use std::io::Result as IoResult;
@@ -17,13 +16,14 @@ use crate::event_loop::LoopObject;
 
 /// How much one read takes at most, as in asyncio. The loop has one buffer of this size for all its transports.
 pub(super) const READ_MAX: usize = 256 * 1024;
+
+/// From this size of the last read on, the next one goes into an object of its own.
+const LARGE_MIN: usize = 16 * 1024;
+
 unsafe extern "C" {
     /// In CPython's documented interface; pyo3's declarations lack it.
     fn _PyBytes_Resize(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> c_int;
 }
-
-/// From this size of the last read on, the next one goes into an object of its own.
-const LARGE_MIN: usize = 16 * 1024;
 
 /// Reads once: the data, or `None` at the end of the stream.
 ///
