@@ -15,7 +15,7 @@
 //! * [`cell`]: process-wide values protected by the interpreter lock.
 //! * [`nesting`]: freeing long chains without a stack frame for each link.
 //! * [`pool`]: memory of dead objects, kept for the next ones.
-//! * `signature`: what `inspect.signature` says of native methods.
+//! * `signature`: what `inspect.signature` says of native methods; `plain_function`: of a Python function, read from its code.
 //! * [`last_calls`]: calls from which a thread may not return, because the interpreter ends.
 //! * [`member`]: the places of `__slots__` inside objects of pure Python classes.
 //!
@@ -35,6 +35,7 @@ pub(crate) mod member;
 pub(crate) mod names;
 pub(crate) mod nesting;
 pub(crate) mod object;
+mod plain_function;
 pub(crate) mod pool;
 mod signature;
 

@@ -4,9 +4,10 @@ use std::ffi::{CStr, CString};
 
 use pyo3::ffi;
 
-use super::call::{import_from, text};
+use super::call::{import_from, text, text_of};
 use super::error::{Result, take, value_error};
 use super::object::{Obj, Owned};
+use super::plain_function::of_plain_function;
 
 /// The signature of `model`'s method in the form `($self, ...)`; `None` if it has none or has no such method.
 ///
@@ -16,19 +17,25 @@ pub(super) fn of(model: &Obj, name: &CStr) -> Result<Option<String>> {
     let Some(method) = optional(model.get_attr(&*text(&name.to_string_lossy())?)) else {
         return Ok(None);
     };
-    // A native method keeps the text; of a Python function it is made.
+    // A native method keeps the text; that of a plain Python function is put together, and that of any other is asked for.
+    let signature = match of_plain_function(&method)? {
+        Some(signature) => Some(signature),
+        None => kept_by(&method)?.map_or_else(|| asked_for(&method), |kept| Ok(Some(kept)))?,
+    };
+    Ok(signature.map(|signature| signature.replacen("(self", "($self", 1)))
+}
+
+/// What a native method keeps as its `__text_signature__`.
+fn kept_by(method: &Obj) -> Result<Option<String>> {
     let kept = optional(method.get_attr(&*text("__text_signature__")?)).filter(|kept| !kept.is_none());
-    let signature = match kept {
-        Some(kept) => Some(kept),
-        None => {
-            optional(import_from("inspect", "signature").and_then(|signature| signature.call(&[&method])))
-        }
-    };
-    let Some(signature) = signature else {
-        return Ok(None);
-    };
-    let signature = rust_string(&signature)?;
-    Ok(Some(signature.replacen("(self", "($self", 1)))
+    kept.map(|kept| shown(&kept)).transpose()
+}
+
+/// What `inspect.signature` says; it takes long.
+fn asked_for(method: &Obj) -> Result<Option<String>> {
+    let signature =
+        optional(import_from("inspect", "signature").and_then(|signature| signature.call(&[method])));
+    signature.map(|signature| shown(&signature)).transpose()
 }
 
 /// A method's text with another signature in front; it lives as long as the process, as method tables do.
@@ -53,16 +60,8 @@ fn optional(found: Result<Owned>) -> Option<Owned> {
     found.ok()
 }
 
-fn rust_string(object: &Obj) -> Result<String> {
+fn shown(object: &Obj) -> Result<String> {
     // SAFETY: a live object.
     let shown = unsafe { Owned::steal(ffi::PyObject_Str(object.as_ptr()))? };
-    let mut size = 0;
-    // SAFETY: a string; the bytes belong to it.
-    let bytes = unsafe { ffi::PyUnicode_AsUTF8AndSize(shown.as_ptr(), &raw mut size) };
-    if bytes.is_null() {
-        return Err(super::Raised);
-    }
-    // SAFETY: the interpreter returned `size` bytes of UTF-8, which live as long as `shown`.
-    let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), size as usize) };
-    Ok(String::from_utf8_lossy(bytes).into_owned())
+    text_of(&shown)
 }
