@@ -450,6 +450,23 @@ class Loop:
     ) -> asyncio.Handle:
         """As `_add_reader`, for writing."""
 
+    def _until_readable(self, fd: int | _HasFileno, /) -> Coroutine[Any, Any, None]:
+        """Await it: returns once the descriptor can be read, has ended or has failed.
+
+        A reader that was there is replaced, and cancelled if it is a handle.
+
+        Raises:
+            ValueError: for what is no descriptor.
+            OSError: for a descriptor that cannot be watched.
+        """
+
+    def _receive_now(self, sock: socket.socket, n: int, /) -> bytes | None:
+        """Receive up to `n` bytes, or return None where ``sock.recv(n)`` raises that it would block.
+
+        Raises:
+            OSError: what else the socket answers.
+        """
+
     def _remove_reader(self, fd: int | _HasFileno, /) -> bool:
         """Stop watching for reading; return whether there was a reader."""
 

@@ -86,6 +86,9 @@ pub enum Change {
     Add(Interest),
     /// Watch a known source for this instead.
     Modify(Interest),
+    /// Watch a source for this until the first event, and be silent about it from then on. The poller may still
+    /// know the descriptor, silently, from an earlier time.
+    Once(Interest),
     /// Watch the source no longer.
     Remove,
 }

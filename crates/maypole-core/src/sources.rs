@@ -6,6 +6,7 @@
 //! Invariant: a source is in the table exactly while it has a reader or a writer; so its interest is never `NONE`.
 //! Invariant: a source's key dies with it. An event that the poller still carries for a closed descriptor names the old
 //! key and reaches nobody, even when the descriptor's number is in use again.
+//! Invariant: a source that is watched once has a reader and no writer; the poller is silent about it after its event.
 //! Invariant: no method drops a reader or writer; what leaves is handed to the caller.
 
 use std::collections::{HashMap, TryReserveError};
@@ -65,6 +66,8 @@ struct Source<T> {
     fd: i32,
     reader: Option<T>,
     writer: Option<T>,
+    /// Whether the poller is to report one event only.
+    once: bool,
 }
 
 impl<T> Source<T> {
@@ -158,6 +161,72 @@ impl<T> Sources<T> {
     /// ```
     pub fn set_reader(&mut self, fd: i32, item: T) -> Registration<T> {
         self.set(fd, Side::Read, item)
+    }
+
+    /// Makes `item` the reader of `fd` for one event, after which [`Sources::take_fired_reader`] takes it out and the
+    /// poller need not be told.
+    ///
+    /// A descriptor that has a writer is watched as by [`Sources::set_reader`].
+    ///
+    /// ```
+    /// use maypole_core::{Change, Interest, Sources};
+    ///
+    /// let mut sources = Sources::new();
+    /// let first = sources.set_reader_once(0, "r");
+    /// assert_eq!(first.change, Change::Once(Interest::READ));
+    /// assert_eq!(sources.take_fired_reader(first.key).unwrap().change, Change::Unchanged);
+    /// assert_eq!(sources.set_reader_once(0, "r").change, Change::Once(Interest::READ));
+    /// ```
+    pub fn set_reader_once(&mut self, fd: i32, item: T) -> Registration<T> {
+        let mut registration = self.set_reader(fd, item);
+        // A known source is armed again: its event may have been reported already.
+        if let Some(source) = self.slots.get_mut(registration.key)
+            && source.writer.is_none()
+        {
+            source.once = true;
+            registration.change = Change::Once(source.interest());
+        }
+        registration
+    }
+
+    /// Takes out the reader that an event of `key` has reached and that wants no other; `None` for a stale key, or when
+    /// there is no reader.
+    ///
+    /// ```
+    /// use maypole_core::{Change, Interest, Sources};
+    ///
+    /// let mut sources = Sources::new();
+    /// sources.set_writer(0, "w");
+    /// let key = sources.set_reader_once(0, "r").key;
+    /// assert_eq!(sources.take_fired_reader(key).unwrap().change, Change::Modify(Interest::WRITE));
+    /// assert_eq!(sources.take_fired_reader(key), None);
+    /// ```
+    pub fn take_fired_reader(&mut self, key: Key) -> Option<Removal<T>> {
+        let source = self.slots.get(key)?;
+        let (fd, silent) = (source.fd, source.once);
+        let mut removal = self.remove_reader(fd)?;
+        if silent {
+            removal.change = Change::Unchanged;
+        }
+        Some(removal)
+    }
+
+    /// The descriptor of `key` and what the poller must be told, when the one event that was asked for came in vain;
+    /// `None` where it reports all of them, and for a stale key.
+    ///
+    /// ```
+    /// use maypole_core::{Change, Interest, Sources};
+    ///
+    /// let mut sources = Sources::new();
+    /// let key = sources.set_reader_once(3, "r").key;
+    /// assert_eq!(sources.arm_again(key), Some((3, Change::Once(Interest::READ))));
+    /// sources.set_writer(3, "w");
+    /// assert_eq!(sources.arm_again(key), None);
+    /// ```
+    #[must_use]
+    pub fn arm_again(&self, key: Key) -> Option<(i32, Change)> {
+        let source = self.slots.get(key).filter(|source| source.once)?;
+        Some((source.fd, Change::Once(source.interest())))
     }
 
     /// Makes `item` the writer of `fd`, in the place of the one before.
@@ -358,9 +427,11 @@ impl<T> Sources<T> {
             && let Some(source) = self.slots.get_mut(key)
         {
             let replaced = source.side_mut(side).replace(item);
-            let change = if replaced.is_some() {
+            // What was watched for one event is watched for all from now on.
+            let change = if replaced.is_some() && !std::mem::take(&mut source.once) {
                 Change::Unchanged
             } else {
+                source.once = false;
                 Change::Modify(source.interest())
             };
             return Registration {
@@ -373,6 +444,7 @@ impl<T> Sources<T> {
             fd,
             reader: None,
             writer: None,
+            once: false,
         };
         *source.side_mut(side) = Some(item);
         let change = Change::Add(source.interest());

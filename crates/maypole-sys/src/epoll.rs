@@ -25,6 +25,7 @@ const NS_PER_MILLISECOND: u64 = 1_000_000;
 
 const READ: u32 = libc::EPOLLIN as u32;
 const WRITE: u32 = libc::EPOLLOUT as u32;
+const ONCE: u32 = libc::EPOLLONESHOT as u32;
 
 /// Set once when the kernel (before 5.11) or its syscall filter has no `epoll_pwait2`.
 static WITHOUT_PWAIT2: AtomicBool = AtomicBool::new(false);
@@ -245,6 +246,39 @@ impl Poller {
             fd,
             key_bits,
             interest(readable, writable),
+        )
+    }
+
+    /// Has one event of `fd` reported under `key_bits`, and none after it, whatever is known of `fd` so far.
+    ///
+    /// After the event the kernel knows the number still, silently, until it is closed, removed, or told of again.
+    ///
+    /// # Errors
+    /// As [`Poller::add`].
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// # use maypole_sys::{Events, Poller, Timeout, Waker};
+    /// let (poller, waker, mut events) = (Poller::new()?, Waker::new()?, Events::new());
+    /// waker.wake()?;
+    /// for key_bits in [1, 2] {
+    ///     poller.once(waker.as_raw_fd(), key_bits, true, false)?;
+    ///     assert_eq!(poller.wait(&mut events, Timeout::Forever)?, 1);
+    ///     assert_eq!(poller.wait(&mut events, Timeout::Now)?, 0);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn once(&self, fd: RawFd, key_bits: u64, readable: bool, writable: bool) -> io::Result<()> {
+        // Who waits once mostly waits again.
+        self.control_or(
+            libc::EPOLL_CTL_MOD,
+            libc::ENOENT,
+            libc::EPOLL_CTL_ADD,
+            fd,
+            key_bits,
+            interest(readable, writable) | ONCE,
         )
     }
 

@@ -1,7 +1,7 @@
 //! The contract of a poller: which descriptors are ready, and until when to wait for one.
 //!
 //! Invariant: level-triggered. A descriptor that is still ready is reported by every wait, as asyncio's `add_reader`
-//! and `add_writer` promise.
+//! and `add_writer` promise; unless one event only was asked for.
 //! Invariant: the identity of a registration is the caller's 64 key bits, never the descriptor number, so an event of
 //! a closed and reused number can be told from one of its successor.
 //! Invariant: a hang-up or an error counts as readable *and* writable, so that whoever waits finds out by its next read

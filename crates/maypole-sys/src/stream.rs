@@ -99,7 +99,7 @@ pub fn recv(fd: RawFd, buffer: &mut [u8]) -> io::Result<usize> {
 #[inline]
 pub fn recv_uninit(fd: RawFd, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     // SAFETY: pointer and length describe the slice; the kernel checks the descriptor.
-    let size = unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), 0) };
+    let size = unsafe { libc::recv(fd, buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) };
     usize::try_from(size).map_err(|_| io::Error::last_os_error())
 }
 

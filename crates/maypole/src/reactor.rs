@@ -156,6 +156,12 @@ impl Reactor {
                 interest.contains(Interest::READ),
                 interest.contains(Interest::WRITE),
             ),
+            Change::Once(interest) => self.poller.once(
+                fd,
+                key.to_bits(),
+                interest.contains(Interest::READ),
+                interest.contains(Interest::WRITE),
+            ),
             Change::Remove => self.poller.remove(fd),
         }
     }

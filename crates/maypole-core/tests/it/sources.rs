@@ -8,7 +8,9 @@ use proptest::prelude::*;
 #[derive(Clone, Debug)]
 enum Step {
     SetReader(i32),
+    SetReaderOnce(i32),
     SetWriter(i32),
+    Event(i32),
     RemoveReader(i32),
     RemoveWriter(i32),
     Forget(i32),
@@ -27,7 +29,9 @@ fn fd() -> impl Strategy<Value = i32> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => fd().prop_map(Step::SetReader),
+        6 => fd().prop_map(Step::SetReaderOnce),
         6 => fd().prop_map(Step::SetWriter),
+        6 => fd().prop_map(Step::Event),
         5 => fd().prop_map(Step::RemoveReader),
         5 => fd().prop_map(Step::RemoveWriter),
         2 => fd().prop_map(Step::Forget),
@@ -35,24 +39,37 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a poller would watch, had it been told every change and nothing else.
+/// What a poller would watch, had it been told every change and nothing else; and whether for one event only.
 #[derive(Default)]
-struct Poller(HashMap<Key, Interest>);
+struct Poller(HashMap<Key, (Interest, bool)>);
 
 impl Poller {
     fn tell(&mut self, key: Key, change: Change) {
         match change {
             Change::Unchanged => assert!(self.0.contains_key(&key)),
-            Change::Add(interest) => assert_eq!(self.0.insert(key, interest), None),
+            Change::Add(interest) => assert_eq!(self.0.insert(key, (interest, false)), None),
             Change::Modify(interest) => {
-                let before = self.0.insert(key, interest);
+                let before = self.0.insert(key, (interest, false));
                 assert!(
-                    before.is_some_and(|before| before != interest),
+                    before.is_some_and(|before| before != (interest, false)),
                     "an unknown or needless change"
                 );
             }
+            Change::Once(interest) => {
+                assert_eq!(interest, Interest::READ);
+                self.0.insert(key, (interest, true));
+            }
             Change::Remove => assert!(self.0.remove(&key).is_some()),
         }
+    }
+
+    /// Reports an event; returns whether the descriptor is silent from now on.
+    fn report(&mut self, key: Key) -> bool {
+        let silent = self.0[&key].1;
+        if silent {
+            self.0.remove(&key);
+        }
+        silent
     }
 }
 
@@ -82,10 +99,11 @@ proptest! {
         let mut model: BTreeMap<i32, Sides> = BTreeMap::new();
         for (number, step) in steps.into_iter().enumerate() {
             match step {
-                Step::SetReader(fd) | Step::SetWriter(fd) => {
+                Step::SetReader(fd) | Step::SetReaderOnce(fd) | Step::SetWriter(fd) => {
                     let sides = model.entry(fd).or_default();
                     let (side, registration) = match step {
                         Step::SetReader(_) => (&mut sides.0, sources.set_reader(fd, number)),
+                        Step::SetReaderOnce(_) => (&mut sides.0, sources.set_reader_once(fd, number)),
                         _ => (&mut sides.1, sources.set_writer(fd, number)),
                     };
                     prop_assert_eq!(registration.replaced, side.replace(number));
@@ -103,6 +121,18 @@ proptest! {
                     if let Some(removal) = removal {
                         poller.tell(removal.key, removal.change);
                         prop_assert_eq!(keys[&fd], removal.key);
+                    }
+                }
+                Step::Event(fd) => {
+                    let Some(&key) = keys.get(&fd) else { continue };
+                    let sides = model.entry(fd).or_default();
+                    let silent = poller.report(key);
+                    let fired = sources.take_fired_reader(key);
+                    prop_assert_eq!(fired.as_ref().map(|fired| fired.item), sides.0.take());
+                    match fired {
+                        Some(fired) if silent => prop_assert_eq!(fired.change, Change::Unchanged),
+                        Some(fired) => poller.tell(key, fired.change),
+                        None => prop_assert!(!silent),
                     }
                 }
                 Step::Forget(fd) => {
@@ -128,7 +158,7 @@ proptest! {
             for (fd, sides) in &model {
                 prop_assert_eq!((sources.reader(*fd).copied(), sources.writer(*fd).copied()), *sides);
                 prop_assert_eq!(sources.interest(*fd), interest_of(*sides));
-                prop_assert_eq!(poller.0[&keys[fd]], interest_of(*sides));
+                prop_assert_eq!(poller.0[&keys[fd]].0, interest_of(*sides));
                 prop_assert_eq!(sources.fd(keys[fd]), Some(*fd));
                 let (reader, writer) = sources.ready(keys[fd], true, true);
                 prop_assert_eq!((reader.copied(), writer.copied()), *sides);

@@ -8,6 +8,7 @@
 //! * [`gather`], [`as_completed`]: many awaitables at once; [`children`]: what they watch;
 //! * [`bound`], [`waiters`], [`held`]: what locks, events and queues share: the loop they belong to, the line of those who wait,
 //!   life and death of the object;
+//! * [`readable`]: until a descriptor can be read, for `sock_recv`;
 //! * [`event`], [`lock`], [`semaphore`], [`queue`]: asyncio's classes;
 //! * [`streams`]: readers and writers;
 //! * [`stdlib`]: the parts of asyncio that these need, as they were at import.
@@ -26,6 +27,7 @@ mod held;
 mod lock;
 pub(crate) mod operation;
 mod queue;
+pub(crate) mod readable;
 mod semaphore;
 mod sleep;
 mod stdlib;

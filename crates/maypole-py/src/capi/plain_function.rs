@@ -70,10 +70,10 @@ impl Code {
 
     /// The parameters that may be given by position; `defaults` is a tuple for the last of them, or `None`.
     fn positional(&self, defaults: &Obj) -> Result<Vec<String>> {
-        // SAFETY: a live object, and a tuple unless it is `None`.
         let defaulted = if defaults.is_none() {
             0
         } else {
+            // SAFETY: a live tuple.
             unsafe { ffi::PyTuple_Size(defaults.as_ptr()) }
         };
         let defaulted = defaulted.max(0) as usize;

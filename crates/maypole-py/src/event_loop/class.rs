@@ -5,7 +5,10 @@ use std::ffi::{c_int, c_void};
 use maypole_core::VirtualClock;
 use pyo3::ffi;
 
-use super::{Clock, LoopObject, schedule, spawn, state, transports, turn, virtual_wait, wait, watch};
+use super::{
+    Clock, LoopObject, schedule, sockets, spawn, state, transports, turn, virtual_wait, wait, watch,
+};
+use crate::aio::readable::until_readable;
 use crate::capi::cell::GilOnce;
 use crate::capi::class::{Class, Native, Visitor, enter, fast, getter, noargs, setter};
 use crate::capi::class_cache::ClassCache;
@@ -105,6 +108,16 @@ fn with_methods(class: Class) -> Class {
             c"_interest",
             fast!(LoopObject, watch::interest),
             c"Return the watched events of a descriptor.",
+        )
+        .fast(
+            c"_until_readable",
+            fast!(LoopObject, until_readable),
+            c"Await it: returns once the descriptor can be read.",
+        )
+        .fast(
+            c"_receive_now",
+            fast!(LoopObject, sockets::receive_now),
+            c"Receive from a socket, or return None if there is nothing yet.",
         )
         .fast(
             c"_accept_burst",

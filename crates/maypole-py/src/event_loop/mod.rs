@@ -10,7 +10,7 @@
 //! * [`look_ahead`]: what the next items will touch.
 //! * [`wait`]: waiting for descriptors, timers, other threads and signals; the only place that gives up the interpreter lock.
 //! * [`virtual_wait`]: the same on the virtual clock.
-//! * [`watch`]: readers and writers; [`transports`]: which transport has which descriptor.
+//! * [`watch`]: readers and writers; [`transports`]: which transport has which descriptor; [`sockets`]: receiving at once.
 //! * [`state`]: the clock, `stop`, `close` and the fields that inherited code reads.
 //! * [`failure`]: where the exception of a callback goes.
 //!
@@ -22,6 +22,7 @@ mod failure;
 mod look_ahead;
 mod pools;
 mod schedule;
+mod sockets;
 mod spawn;
 mod state;
 mod transports;
@@ -41,6 +42,7 @@ use pyo3::ffi;
 pub(crate) use class::{init, register};
 use pools::Pools;
 use transports::Transports;
+pub(crate) use watch::descriptor;
 
 use crate::capi::class::{Native, Visitor};
 use crate::capi::{Field, Owned, Result};
@@ -89,6 +91,8 @@ pub(crate) struct LoopObject {
     between_tasks: Cell<bool>,
     /// Where the bytes of a read land before they become an object; made at the first read.
     pub(crate) read_buffer: RefCell<Vec<u8>>,
+    /// How much the last read of a socket gave that the program keeps itself.
+    last_received: Cell<u32>,
     /// Transports that have to send at the end of the turn.
     to_flush: RefCell<Vec<Owned>>,
     /// The native stream transports by descriptor. They take themselves out.
@@ -159,6 +163,7 @@ impl LoopObject {
             running_serial: Cell::new(0),
             between_tasks: Cell::new(false),
             read_buffer: RefCell::new(Vec::new()),
+            last_received: Cell::new(0),
             to_flush: RefCell::new(Vec::new()),
             transports: RefCell::new(Transports::default()),
             pools: Pools::new(),

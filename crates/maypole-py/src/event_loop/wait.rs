@@ -5,14 +5,16 @@
 //! written twice: everybody who queues work holds the lock, hence comes either before the wait or after `sleeping` is set.
 
 use std::cell::Cell;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 
-use maypole_core::{Key, Wait};
+use maypole_core::{Change, Key, Turn, Wait};
 use maypole_sys::{Event, Events, Poller, Timeout, Waker as WakeUp, monotonic_ns};
 use maypole_trace::Waker;
 use pyo3::ffi;
 
 use super::{LoopObject, turn};
+use crate::aio::operation::Operation;
 use crate::capi::class::Native;
 use crate::capi::error::{check, os_error, runtime_error};
 use crate::capi::object::none;
@@ -22,6 +24,25 @@ use crate::transport::{DatagramFields, READABLE, StreamFields, WRITABLE};
 
 /// The key under which the poller reports the wake-up.
 const WAKE_KEY: u64 = u64::MAX;
+
+/// What is to be done about a watch after an event.
+enum Ended {
+    /// Somebody has cancelled a handle instead of removing the reader or writer.
+    Cancelled(Key),
+    /// The poller must be told what is left to watch of the descriptor.
+    Changed(RawFd, Key, Change),
+}
+
+/// What becomes of a watch after an event.
+enum After {
+    Watched,
+    /// Its handle was cancelled.
+    Cancelled,
+    /// It wanted this event only.
+    Fired,
+    /// There was no memory to note the event.
+    Missed,
+}
 
 /// Poller and wake-up; both work through a shared reference, so that other threads may use them while the loop waits.
 pub(super) struct Reactor {
@@ -161,16 +182,19 @@ impl LoopObject {
     /// Queues readers and writers of the events in the buffer, in the order in which the kernel reported them; on
     /// the virtual clock a seed may ask for another.
     fn queue_events(&self, reactor: &Reactor, events: &Events) -> Result<()> {
-        let mut cancelled = Vec::new();
+        let mut ended = Vec::new();
         if self.is_virtual {
             let mut shuffled: Vec<Event> = events.iter().collect();
             self.turn.borrow_mut().shuffle_poll(&mut shuffled);
-            self.queue_each(reactor, shuffled.into_iter(), &mut cancelled)?;
+            self.queue_each(reactor, shuffled.into_iter(), &mut ended)?;
         } else {
-            self.queue_each(reactor, events.iter(), &mut cancelled)?;
+            self.queue_each(reactor, events.iter(), &mut ended)?;
         }
-        for key in cancelled {
-            self.drop_cancelled(key)?;
+        for watch in ended {
+            match watch {
+                Ended::Cancelled(key) => self.drop_cancelled(key)?,
+                Ended::Changed(fd, key, change) => self.tell_poller(fd, key, change)?,
+            }
         }
         Ok(())
     }
@@ -180,9 +204,9 @@ impl LoopObject {
         &self,
         reactor: &Reactor,
         events: impl Iterator<Item = Event>,
-        cancelled: &mut Vec<Key>,
+        ended: &mut Vec<Ended>,
     ) -> Result<()> {
-        let sources = self.sources.borrow();
+        let mut sources = self.sources.borrow_mut();
         let mut turn = self.turn.borrow_mut();
         for event in events {
             if event.key_bits == WAKE_KEY {
@@ -196,29 +220,53 @@ impl LoopObject {
                     recording.io(fd, event.readable, event.writable);
                 }
             });
+            let (mut fired, mut missed) = (false, false);
             for (item, bit) in [(reader, READABLE), (writer, WRITABLE)] {
-                let Some(item) = item else { continue };
-                // Without memory it is not noted; the poller will report it again.
-                if turn.reserve_ready().is_err() {
-                    continue;
+                match item.map(|item| self.queue_ready(&mut turn, item, bit)) {
+                    Some(After::Cancelled) => ended.push(Ended::Cancelled(key)),
+                    Some(After::Fired) => fired = true,
+                    Some(After::Missed) => missed = true,
+                    Some(After::Watched) | None => {}
                 }
-                if handle::types().is_own(item) {
-                    if handle::is_cancelled(item) {
-                        cancelled.push(key);
-                    } else {
-                        turn.enqueue(item.clone());
-                        self.count_queued(&turn, Waker::Io);
-                    }
-                } else if let Some(ready) = ready_of(item)
-                    // Queued once, whatever is reported about it.
-                    && ready.replace(ready.get() | bit) == 0
-                {
-                    turn.enqueue(item.clone());
-                    self.count_queued(&turn, Waker::Io);
-                }
+            }
+            if missed && let Some((fd, change)) = sources.arm_again(key) {
+                ended.push(Ended::Changed(fd, key, change));
+            }
+            if fired
+                && let Some(fd) = sources.fd(key)
+                // Its operation is queued, so letting go of it here frees nothing.
+                && let Some(removal) = sources.take_fired_reader(key)
+                && removal.change != Change::Unchanged
+            {
+                ended.push(Ended::Changed(fd, key, removal.change));
             }
         }
         Ok(())
+    }
+
+    /// Queues a reader or a writer about which something was reported.
+    #[inline]
+    fn queue_ready(&self, turn: &mut Turn<Owned>, item: &Obj, bit: u8) -> After {
+        if turn.reserve_ready().is_err() {
+            // Without memory it is not noted; the poller will report it again, if it is asked to.
+            return After::Missed;
+        }
+        let after = if handle::types().is_own(item) {
+            if handle::is_cancelled(item) {
+                return After::Cancelled;
+            }
+            After::Watched
+        } else if Operation::downcast(item).is_some() {
+            After::Fired
+        } else if ready_of(item).is_some_and(|ready| ready.replace(ready.get() | bit) == 0) {
+            After::Watched
+        } else {
+            // Queued once, whatever is reported about it.
+            return After::Watched;
+        };
+        turn.enqueue(item.own());
+        self.count_queued(turn, Waker::Io);
+        after
     }
 
     /// Wakes the loop if it waits; callable from any thread that holds the interpreter lock.

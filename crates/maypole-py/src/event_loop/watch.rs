@@ -72,7 +72,9 @@ fn add(this: &LoopObject, args: Args<'_>, side: Side, method: &str) -> Result<Ow
         return Err(error);
     }
     debug_assert!(!interest.is_empty());
-    if let Some(replaced) = registration.replaced {
+    if let Some(replaced) = registration.replaced
+        && handle::types().is_own(&replaced)
+    {
         replaced.call_method(&crate::capi::names::get().cancel, &[])?;
     }
     Ok(handle)
@@ -117,6 +119,7 @@ fn tell_poller(this: &LoopObject, fd: RawFd, key: Key, change: Change) -> Result
         Change::Unchanged => Ok(()),
         Change::Add(interest) => reactor.poller.add(fd, bits, read(interest), write(interest)),
         Change::Modify(interest) => reactor.poller.modify(fd, bits, read(interest), write(interest)),
+        Change::Once(interest) => reactor.poller.once(fd, bits, read(interest), write(interest)),
         // A descriptor that its owner closed first has left the poller by itself.
         Change::Remove => reactor.poller.remove(fd).or_else(ignore_gone),
     })
@@ -148,6 +151,43 @@ impl LoopObject {
         self.unwatch(fd, Side::Write)
     }
 
+    /// Queues `item` when the descriptor can be read next, once; who was to read it waits in vain, as in asyncio.
+    ///
+    /// # Errors
+    /// `RuntimeError` if the loop is closed, `OSError` for a descriptor that cannot be watched, `MemoryError`.
+    pub(crate) fn watch_once(&self, fd: RawFd, item: Owned) -> Result<()> {
+        self.check_open()?;
+        self.reserve_source(fd)?;
+        let registration = self.sources.borrow_mut().set_reader_once(fd, item);
+        if let Err(raised) = apply(self, fd, registration.key, registration.change) {
+            drop(take(self, fd, Side::Read));
+            return Err(raised);
+        }
+        if let Some(replaced) = registration.replaced
+            && handle::types().is_own(&replaced)
+        {
+            replaced.call_method(&names::get().cancel, &[])?;
+        }
+        Ok(())
+    }
+
+    /// Ends the watch of [`LoopObject::watch_once`], unless its event came, or another has taken the place of `item`.
+    ///
+    /// # Errors
+    /// What the poller answers.
+    pub(crate) fn unwatch_once(&self, fd: RawFd, item: &Obj) -> Result<()> {
+        let watched = self
+            .sources
+            .borrow()
+            .reader(fd)
+            .is_some_and(|reader| reader.is(item));
+        if watched {
+            self.unwatch(fd, Side::Read)
+        } else {
+            Ok(())
+        }
+    }
+
     fn reserve_source(&self, fd: RawFd) -> Result<()> {
         let reserved = self.sources.borrow_mut().reserve(fd);
         reserved.map_err(|_| memory_error())
@@ -176,12 +216,16 @@ impl LoopObject {
             return Ok(());
         }
         match take(self, fd, side) {
-            // A transport ends the same way when somebody else has closed its descriptor.
-            Some((_item, key, change)) => tell_poller(self, fd, key, change)?
-                .or_else(ignore_gone)
-                .map_err(|error| os_error(&error)),
+            Some((_item, key, change)) => self.tell_poller(fd, key, change),
             None => Ok(()),
         }
+    }
+
+    /// Tells the poller what is watched less; a watch ends the same way when somebody else has closed the descriptor.
+    pub(super) fn tell_poller(&self, fd: RawFd, key: Key, change: Change) -> Result<()> {
+        tell_poller(self, fd, key, change)?
+            .or_else(ignore_gone)
+            .map_err(|error| os_error(&error))
     }
 
     /// Has a transport send at the end of the turn.
@@ -243,7 +287,7 @@ impl LoopObject {
 }
 
 /// The number behind a descriptor argument: an integer or an object with `fileno()`, with the errors of `selectors`.
-fn descriptor(given: &Obj) -> Result<RawFd> {
+pub(crate) fn descriptor(given: &Obj) -> Result<RawFd> {
     // SAFETY: a live object.
     let number = if unsafe { ffi::PyLong_Check(given.as_ptr()) } != 0 {
         given.as_i64()?

@@ -23,7 +23,7 @@ mod life;
 mod outgoing;
 mod peers;
 mod read;
-mod receive;
+pub(crate) mod receive;
 mod socket;
 mod stream;
 mod tls;

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 
 use pyo3::ffi;
 
-use super::receive::{READ_MAX, receive};
+use super::receive::{READ_MAX, Source, receive};
 use super::stream::{READABLE, STARTING, StreamFields, WRITABLE};
 use super::write;
 use crate::capi::error::{check, current_ends_program, os_error, runtime_error, take};
@@ -56,7 +56,17 @@ fn read_ready(transport: &Obj, fields: &StreamFields) -> Result<()> {
     if fields.buffered.get() {
         return read_while_filled(transport, fields);
     }
-    let received = match receive(fields) {
+    let source = |event_loop| Source {
+        event_loop,
+        fd: fields.fd.get(),
+        last_read: &fields.last_read,
+        size_max: READ_MAX,
+    };
+    let received = match fields
+        .event_loop()
+        .map(source)
+        .and_then(|source| receive(&source))
+    {
         Ok(received) => received.map_err(|error| os_error_unless_later(&error)),
         Err(raised) => Err(Later::No(raised)),
     };

@@ -3,13 +3,14 @@
 //! Small data is read into the loop's buffer and copied: its size is not known before. Where the last read was large, the next one
 //! goes straight into a new object of about that size, which is cut to what came, and nothing is copied.
 
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::io::Result as IoResult;
 use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
 
 use pyo3::ffi;
 
-use super::stream::StreamFields;
 use crate::capi::error::memory_error;
 use crate::capi::{Owned, Raised, Result, call};
 use crate::event_loop::LoopObject;
@@ -25,21 +26,30 @@ unsafe extern "C" {
     fn _PyBytes_Resize(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> c_int;
 }
 
+/// Where one read comes from.
+pub(crate) struct Source<'a> {
+    pub(crate) event_loop: &'a LoopObject,
+    pub(crate) fd: RawFd,
+    /// How much the last read gave, of this source or of its like; what it gives next is put here.
+    pub(crate) last_read: &'a Cell<u32>,
+    /// How much is wanted at most; more than [`READ_MAX`] is not read at once.
+    pub(crate) size_max: usize,
+}
+
 /// Reads once: the data, or `None` at the end of the stream.
 ///
 /// # Errors
 /// The outer result has `MemoryError`, the inner one what the socket answers: to make an exception of that may run the collector,
 /// and the loop's buffer is borrowed here.
-pub(super) fn receive(fields: &StreamFields) -> Result<IoResult<Option<Owned>>> {
-    let event_loop = fields.event_loop()?;
-    let last = fields.last_read.get() as usize;
+pub(crate) fn receive(source: &Source<'_>) -> Result<IoResult<Option<Owned>>> {
+    let last = source.last_read.get() as usize;
     let received = if last >= LARGE_MIN {
-        receive_large(fields, room_for(last))?
+        receive_large(source, room_for(last).min(source.size_max))?
     } else {
-        receive_small(fields, event_loop)?
+        receive_small(source)?
     };
     if let Ok(Some((_, size))) = &received {
-        event_loop.observer.metrics.bytes_read.add(*size as u64);
+        source.event_loop.observer.metrics.bytes_read.add(*size as u64);
     }
     Ok(received.map(|received| received.map(|(data, _)| data)))
 }
@@ -50,24 +60,24 @@ const fn room_for(last: usize) -> usize {
     if room < READ_MAX { room } else { READ_MAX }
 }
 
-fn receive_small(fields: &StreamFields, event_loop: &LoopObject) -> Result<IoResult<Option<(Owned, usize)>>> {
-    let mut buffer = event_loop.read_buffer.borrow_mut();
+fn receive_small(source: &Source<'_>) -> Result<IoResult<Option<(Owned, usize)>>> {
+    let mut buffer = source.event_loop.read_buffer.borrow_mut();
     if buffer.len() < READ_MAX {
         let missing = READ_MAX - buffer.len();
         buffer.try_reserve_exact(missing).map_err(|_| memory_error())?;
         buffer.resize(READ_MAX, 0);
     }
-    match maypole_sys::stream::recv(fields.fd.get(), &mut buffer) {
+    match maypole_sys::stream::recv(source.fd, &mut buffer[..source.size_max.min(READ_MAX)]) {
         Ok(0) => Ok(Ok(None)),
         Ok(size) => {
-            fields.last_read.set(size as u32);
+            source.last_read.set(size as u32);
             call::bytes(&buffer[..size]).map(|data| Ok(Some((data, size))))
         }
         Err(error) => Ok(Err(error)),
     }
 }
 
-fn receive_large(fields: &StreamFields, room: usize) -> Result<IoResult<Option<(Owned, usize)>>> {
+fn receive_large(source: &Source<'_>, room: usize) -> Result<IoResult<Option<(Owned, usize)>>> {
     // SAFETY: the lock is held; what is not filled below is cut off before anybody sees the object.
     let data = unsafe {
         Owned::steal(ffi::PyBytes_FromStringAndSize(
@@ -82,12 +92,12 @@ fn receive_large(fields: &StreamFields, room: usize) -> Result<IoResult<Option<(
             room,
         )
     };
-    match maypole_sys::stream::recv_uninit(fields.fd.get(), memory) {
+    match maypole_sys::stream::recv_uninit(source.fd, memory) {
         Ok(0) => Ok(Ok(None)),
         Ok(size) => {
             // What filled its object may have been part of something larger.
             let expected = if size == room { size * 2 } else { size };
-            fields.last_read.set(expected.min(READ_MAX - 1) as u32);
+            source.last_read.set(expected.min(READ_MAX - 1) as u32);
             cut(data, size, room).map(|data| Ok(Some((data, size))))
         }
         Err(error) => Ok(Err(error)),

@@ -139,6 +139,27 @@ fn removed_descriptor_is_silent_and_may_be_removed_again() {
 }
 
 #[test]
+fn once_reports_one_event_until_it_is_asked_for_again() {
+    let (poller, (mut near, far)) = (Poller::new().unwrap(), UnixStream::pair().unwrap());
+    near.write_all(b"x").unwrap();
+    poller.once(far.as_raw_fd(), 1, true, false).unwrap();
+    assert_eq!(ready(&poller), [event(1, true, false)]);
+    assert_eq!(ready(&poller), []);
+    poller.once(far.as_raw_fd(), 2, true, false).unwrap();
+    assert_eq!(ready(&poller), [event(2, true, false)]);
+    // Not even the end is reported while nobody asks.
+    drop(near);
+    assert_eq!(ready(&poller), []);
+    poller.add(far.as_raw_fd(), 3, true, false).unwrap();
+    for _ in 0..2 {
+        assert_eq!(ready(&poller), [event(3, true, true)]);
+    }
+    poller.remove(far.as_raw_fd()).unwrap();
+    poller.once(far.as_raw_fd(), 4, true, false).unwrap();
+    assert_eq!(ready(&poller), [event(4, true, true)]);
+}
+
+#[test]
 fn descriptors_that_cannot_be_watched_are_refused() {
     let poller = Poller::new().unwrap();
     assert_eq!(
