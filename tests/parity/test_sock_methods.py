@@ -214,3 +214,120 @@ def test_sockets_in_a_wrong_state_fail_as_in_asyncio(
         return loop.run_until_complete(main())
 
     same_as_asyncio(scenario)
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 19, -1, 1 << 70, True, 2.0, "3", None])
+def test_sizes_are_taken_and_refused_as_in_asyncio(same_as_asyncio: SameAsAsyncio, size: Any) -> None:
+    def scenario(loop: Loop) -> Any:
+        async def main() -> bytes:
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                ours.setblocking(False)
+                theirs.send(b"abc")
+                return await loop.sock_recv(ours, size)
+
+        return loop.run_until_complete(main())
+
+    same_as_asyncio(scenario)
+
+
+def test_datagrams_of_all_sizes_arrive_whole(loop: Loop) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sizes = [1, 20_000, 1_000, 30_000, 100_000, 10, 60_000]
+
+    async def main() -> None:
+        with ours, theirs:
+            ours.setblocking(False)
+            theirs.setblocking(False)
+            for wanted in (1 << 17, 1 << 20):
+                for size in sizes:
+                    await loop.sock_sendall(theirs, bytes(size))
+                    assert len(await loop.sock_recv(ours, wanted)) == size
+            await loop.sock_sendall(theirs, bytes(20_000))
+            assert len(await loop.sock_recv(ours, 5_000)) == 5_000
+
+    loop.run_until_complete(main())
+
+
+def test_a_receive_and_a_writer_share_a_socket(loop: Loop, pair: Pair) -> None:
+    ours, theirs = pair
+
+    async def main() -> list[object]:
+        seen: list[object] = []
+        written = loop.create_future()
+
+        def write() -> None:
+            loop.remove_writer(ours)
+            written.set_result("written")
+
+        for number in range(3):
+            waiting = asyncio.create_task(loop.sock_recv(ours, 10))
+            await asyncio.sleep(0)
+            loop.add_writer(ours, write)
+            seen.append(await written)
+            written = loop.create_future()
+            theirs.send(b"%d" % number)
+            seen.append(await waiting)
+        return seen
+
+    assert loop.run_until_complete(main()) == ["written", b"0", "written", b"1", "written", b"2"]
+
+
+def test_a_reader_after_a_receive_hears_of_everything(loop: Loop, pair: Pair) -> None:
+    ours, theirs = pair
+
+    async def main() -> int:
+        theirs.send(b"first")
+        waiting = asyncio.create_task(loop.sock_recv(ours, 10))
+        assert await waiting == b"first"
+        waiting = asyncio.create_task(loop.sock_recv(ours, 10))
+        await asyncio.sleep(0)
+        theirs.send(b"second")
+        assert await waiting == b"second"
+        calls = 0
+        enough = loop.create_future()
+
+        def read() -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 3:
+                loop.remove_reader(ours)
+                enough.set_result(None)
+
+        loop.add_reader(ours, read)
+        theirs.send(b"never read")
+        await enough
+        return calls
+
+    assert loop.run_until_complete(main()) == 3
+
+
+def test_a_number_that_is_in_use_again_is_waited_for(loop: Loop, pair: Pair) -> None:
+    ours, theirs = pair
+
+    async def receive(sock: socket.socket, peer: socket.socket) -> bytes:
+        waiting = asyncio.create_task(loop.sock_recv(sock, 10))
+        await asyncio.sleep(0)
+        peer.send(b"data")
+        return await waiting
+
+    async def main() -> None:
+        number = ours.fileno()
+        assert await receive(ours, theirs) == b"data"
+        ours.close()
+        one, other = socket.socketpair()
+        with one, other:
+            again = one if one.fileno() == number else other
+            assert again.fileno() == number
+            again.setblocking(False)
+            assert await receive(again, other if again is one else one) == b"data"
+
+    loop.run_until_complete(main())
+
+
+def test_a_replaced_receive_of_the_class_is_called(
+    loop: Loop, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, _ = pair
+    monkeypatch.setattr(socket.socket, "recv", lambda sock, size: b"replaced")
+    assert loop.run_until_complete(loop.sock_recv(ours, 10)) == b"replaced"

@@ -31,17 +31,18 @@ class SocketsMixin(MixedInto):
 
         Source: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.sock_recv
         """
-        if self._debug or type(sock) is not socket.socket or socket.socket.recv is not _RECV:
-            self._check_sock(sock)
-            while True:
-                try:
-                    return sock.recv(n)
-                except _NOT_NOW:
-                    pass
+        ours = type(sock) is socket.socket and socket.socket.recv is _RECV
+        if ours and not self._debug:
+            while (received := self._receive_now(sock, n)) is None:
                 await self._until_readable(self._free_fd(sock))
-        while (received := self._receive_now(sock, n)) is None:
+            return received
+        self._check_sock(sock)
+        while True:
+            try:
+                return sock.recv(n)
+            except _NOT_NOW:
+                pass
             await self._until_readable(self._free_fd(sock))
-        return received
 
     async def sock_recv_into(self, sock: socket.socket, buf: Any) -> int:
         """Receive into a buffer, and return the number of bytes; as `sock_recv`."""

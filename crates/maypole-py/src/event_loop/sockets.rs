@@ -11,14 +11,14 @@ use crate::address::exact_integer;
 use crate::capi::error::{current_is, os_error, take};
 use crate::capi::object::none;
 use crate::capi::{Args, Obj, Owned, Result, call, names};
-use crate::transport::receive::{Source, receive};
+use crate::transport::receive::{Room, Source, receive};
 
 /// `_receive_now(sock, n)`: up to `n` bytes, or `None` where `sock.recv(n)` raises `BlockingIOError` or `InterruptedError`.
 pub(super) fn receive_now(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
     let (given, _) = args.at_least("_receive_now", &["sock", "n"], 2)?;
     let (socket, size) = (given[0], given[1]);
     let wanted = exact_integer(size).and_then(|size| usize::try_from(size).ok());
-    let Some(size_max) = wanted.filter(|size| *size > 0) else {
+    let Some(room) = wanted.filter(|size| *size > 0) else {
         return asked_for(socket, size);
     };
     let fd = descriptor_of(socket)?;
@@ -26,7 +26,7 @@ pub(super) fn receive_now(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
         event_loop: this,
         fd,
         last_read: &this.last_received,
-        size_max,
+        room: Room::Exactly(room),
     };
     match receive(&source)? {
         Ok(Some(data)) => Ok(data),

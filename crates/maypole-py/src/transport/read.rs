@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 
 use pyo3::ffi;
 
-use super::receive::{READ_MAX, Source, receive};
+use super::receive::{READ_MAX, Room, Source, receive};
 use super::stream::{READABLE, STARTING, StreamFields, WRITABLE};
 use super::write;
 use crate::capi::error::{check, current_ends_program, os_error, runtime_error, take};
@@ -60,7 +60,7 @@ fn read_ready(transport: &Obj, fields: &StreamFields) -> Result<()> {
         event_loop,
         fd: fields.fd.get(),
         last_read: &fields.last_read,
-        size_max: READ_MAX,
+        room: Room::Stream,
     };
     let received = match fields
         .event_loop()

@@ -32,8 +32,15 @@ pub(crate) struct Source<'a> {
     pub(crate) fd: RawFd,
     /// How much the last read gave, of this source or of its like; what it gives next is put here.
     pub(crate) last_read: &'a Cell<u32>,
-    /// How much is wanted at most; more than [`READ_MAX`] is not read at once.
-    pub(crate) size_max: usize,
+    pub(crate) room: Room,
+}
+
+/// How much one read may bring.
+pub(crate) enum Room {
+    /// What it brings: what is left comes with the next.
+    Stream,
+    /// So many bytes, and there must be room for them: of a datagram, what does not fit is lost.
+    Exactly(usize),
 }
 
 /// Reads once: the data, or `None` at the end of the stream.
@@ -43,10 +50,11 @@ pub(crate) struct Source<'a> {
 /// and the loop's buffer is borrowed here.
 pub(crate) fn receive(source: &Source<'_>) -> Result<IoResult<Option<Owned>>> {
     let last = source.last_read.get() as usize;
-    let received = if last >= LARGE_MIN {
-        receive_large(source, room_for(last).min(source.size_max))?
-    } else {
-        receive_small(source)?
+    let received = match source.room {
+        Room::Stream if last >= LARGE_MIN => receive_large(source, room_for(last))?,
+        Room::Exactly(size) if last >= LARGE_MIN || size > READ_MAX => receive_large(source, size)?,
+        Room::Stream => receive_small(source, READ_MAX)?,
+        Room::Exactly(size) => receive_small(source, size)?,
     };
     if let Ok(Some((_, size))) = &received {
         source.event_loop.observer.metrics.bytes_read.add(*size as u64);
@@ -60,14 +68,14 @@ const fn room_for(last: usize) -> usize {
     if room < READ_MAX { room } else { READ_MAX }
 }
 
-fn receive_small(source: &Source<'_>) -> Result<IoResult<Option<(Owned, usize)>>> {
+fn receive_small(source: &Source<'_>, room: usize) -> Result<IoResult<Option<(Owned, usize)>>> {
     let mut buffer = source.event_loop.read_buffer.borrow_mut();
     if buffer.len() < READ_MAX {
         let missing = READ_MAX - buffer.len();
         buffer.try_reserve_exact(missing).map_err(|_| memory_error())?;
         buffer.resize(READ_MAX, 0);
     }
-    match maypole_sys::stream::recv(source.fd, &mut buffer[..source.size_max.min(READ_MAX)]) {
+    match maypole_sys::stream::recv(source.fd, &mut buffer[..room]) {
         Ok(0) => Ok(Ok(None)),
         Ok(size) => {
             source.last_read.set(size as u32);
