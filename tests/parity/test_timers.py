@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
+from asyncio import futures
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 from harness.kinds import Loop, run_once
-from harness.outcome import SameAsAsyncio
+from harness.outcome import SameAsAsyncio, plain
 
 TICK_S = 0.002
 
@@ -253,3 +254,56 @@ def test_a_coroutine_function_is_no_callback_as_in_asyncio(
         handle.cancel()
 
     same_as_asyncio(scenario)
+
+
+FUTURES: dict[str, Callable[[Loop], Any]] = {
+    "pending": lambda loop: loop.create_future(),
+    "of asyncio's type": lambda loop: futures._PyFuture(loop=loop),  # type: ignore[attr-defined]
+    "not initialised": lambda loop: type(loop.create_future()).__new__(type(loop.create_future())),
+    "none": lambda _: None,
+}
+BEFORE: dict[str, Callable[[Any], Any]] = {
+    "nothing": lambda _: None,
+    "done": lambda future: future.set_result("before"),
+    "failed": lambda future: future.set_exception(KeyError("before")),
+    "cancelled": lambda future: future.cancel(),
+}
+
+
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize("kind", FUTURES)
+def test_what_ends_a_sleep_does_the_same_to_any_future(
+    same_as_asyncio: SameAsAsyncio, kind: str, before: str
+) -> None:
+    def scenario(loop: Loop) -> Any:
+        reported: list[tuple[str, str]] = []
+        loop.set_exception_handler(lambda _, told: reported.append((told["message"], repr(told["exception"]))))
+        future = FUTURES[kind](loop)
+        set_result: Any = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
+
+        async def main() -> Any:
+            if kind in ("pending", "of asyncio's type"):
+                BEFORE[before](future)
+            for args in [(future, "result"), (future,), (future, 1, 2), ()]:
+                loop.call_soon(set_result, *args)
+                loop.call_later(0, set_result, *args)
+            await asyncio.sleep(0.001)
+            if kind == "none" or not future.done():
+                return None
+            return future.cancelled() or future.exception() or future.result()
+
+        return repr(loop.run_until_complete(main())), [plain("\n".join(pair)) for pair in reported]
+
+    same_as_asyncio(scenario)
+
+
+def test_a_replaced_function_ends_sleeps(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[object] = []
+
+    def replaced(future: Any, result: object) -> None:
+        ended.append(result)
+        future.set_result("replaced")
+
+    monkeypatch.setattr(futures, "_set_result_unless_cancelled", replaced)
+    assert loop.run_until_complete(asyncio.sleep(0.001, "own")) == "replaced"
+    assert ended == ["own"]

@@ -23,6 +23,8 @@ pub(crate) struct Asyncio {
     pub(crate) task: Owned,
     pub(crate) cancelled_error: Owned,
     pub(crate) invalid_state_error: Owned,
+    /// `asyncio.futures._set_result_unless_cancelled`, with which timers end `asyncio.sleep`.
+    pub(crate) set_result_unless_cancelled: Owned,
     /// What writes the text of a future's and of a task's `repr`.
     pub(crate) future_repr: Owned,
     pub(crate) task_repr: Owned,
@@ -91,6 +93,7 @@ pub(crate) fn init() -> Result<()> {
         task: import_from("asyncio.tasks", "Task")?,
         cancelled_error: import_from("asyncio.exceptions", "CancelledError")?,
         invalid_state_error: import_from("asyncio.exceptions", "InvalidStateError")?,
+        set_result_unless_cancelled: import_from("asyncio.futures", "_set_result_unless_cancelled")?,
         future_repr: import_from("asyncio.base_futures", "_future_repr")?,
         task_repr: import_from("asyncio.base_tasks", "_task_repr")?,
         task_get_stack: import_from("asyncio.base_tasks", "_task_get_stack")?,

@@ -20,6 +20,7 @@ use crate::capi::pool::track;
 use crate::capi::{Obj, Owned, Result, names, nesting};
 use crate::context;
 use crate::event_loop::LoopObject;
+use crate::future::sleeper;
 
 /// The two type objects.
 pub(crate) struct HandleTypes {
@@ -350,6 +351,11 @@ pub(crate) fn run(handle: &Obj) -> Result<()> {
         return Err(crate::capi::error::type_error(
             "the arguments of a handle must be a tuple",
         ));
+    }
+    if callback.is(&asyncio::get().set_result_unless_cancelled)
+        && let Some(outcome) = sleeper::set_result_unless_cancelled(&args)
+    {
+        return outcome;
     }
     let body = || callback.call_with_tuple(&args).map(drop);
     if handle.reference_count() == 1 {

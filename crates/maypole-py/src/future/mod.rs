@@ -6,6 +6,7 @@
 //! * [`iterator`]: awaiting it;
 //! * [`awaited_by`]: who awaits it, for call graphs;
 //! * [`fields`]: the attributes that asyncio's own code and libraries read.
+//! * [`sleeper`]: the end of `asyncio.sleep`.
 //!
 //! A future is its own iterator: `await future` makes no object. Its `__class__` answers `asyncio.Future`, so `isinstance` holds.
 //!
@@ -18,6 +19,7 @@ pub(crate) mod callbacks;
 pub(crate) mod fields;
 pub(crate) mod iterator;
 pub(crate) mod outcome;
+pub(crate) mod sleeper;
 pub(crate) mod stop_iteration;
 
 use std::cell::{Cell, RefCell};
