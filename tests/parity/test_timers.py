@@ -277,7 +277,11 @@ def test_what_ends_a_sleep_does_the_same_to_any_future(
 ) -> None:
     def scenario(loop: Loop) -> Any:
         reported: list[tuple[str, str]] = []
-        loop.set_exception_handler(lambda _, told: reported.append((told["message"], repr(told["exception"]))))
+
+        def report(_: Loop, told: dict[str, Any]) -> None:
+            reported.append((told["message"], repr(told["exception"])))
+
+        loop.set_exception_handler(report)
         future = FUTURES[kind](loop)
         set_result: Any = futures._set_result_unless_cancelled  # type: ignore[attr-defined]
 
