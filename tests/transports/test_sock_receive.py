@@ -143,7 +143,12 @@ def test_a_reader_in_the_place_of_a_receive_leaves_it_waiting(pair: Pair) -> Non
         waiting = asyncio.create_task(loop.sock_recv(near, 16))
         await asyncio.sleep(0)
         read = loop.create_future()
-        loop.add_reader(near, lambda: read.done() or read.set_result(near.recv(16)))
+
+        def receive() -> None:
+            if not read.done():
+                read.set_result(near.recv(16))
+
+        loop.add_reader(near, receive)
         far.send(b"data")
         assert await read == b"data"
         assert not waiting.done()
