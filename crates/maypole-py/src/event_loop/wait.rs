@@ -193,7 +193,11 @@ impl LoopObject {
         for watch in ended {
             match watch {
                 Ended::Cancelled(key) => self.drop_cancelled(key)?,
-                Ended::Changed(fd, key, change) => self.tell_poller(fd, key, change)?,
+                // A cancelled handle that was dropped before may have taken the source with it.
+                Ended::Changed(fd, key, change) if self.sources.borrow().fd(key).is_some() => {
+                    self.tell_poller(fd, key, change)?;
+                }
+                Ended::Changed(..) => {}
             }
         }
         Ok(())

@@ -90,7 +90,10 @@ fn remove(this: &LoopObject, args: Args<'_>, side: Side, method: &str) -> Result
         return Ok(boolean(false));
     };
     let applied = apply(this, fd, key, change);
-    handle.call_method(&crate::capi::names::get().cancel, &[])?;
+    // Who waits for one event goes on waiting, as in asyncio.
+    if handle::types().is_own(&handle) {
+        handle.call_method(&crate::capi::names::get().cancel, &[])?;
+    }
     applied.map(|()| boolean(true))
 }
 
