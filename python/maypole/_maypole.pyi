@@ -461,10 +461,11 @@ class Loop:
         """
 
     def _receive_now(self, sock: socket.socket, n: int, /) -> bytes | None:
-        """Receive up to `n` bytes, or return None where ``sock.recv(n)`` raises that it would block.
+        """Receive up to `n` bytes, or return None if there is nothing yet, even of a socket that blocks.
 
         Raises:
-            OSError: what else the socket answers.
+            OSError: what the socket answers.
+            TypeError, ValueError, OverflowError, MemoryError: for what is no size, as ``sock.recv(n)``.
         """
 
     def _remove_reader(self, fd: int | _HasFileno, /) -> bool:

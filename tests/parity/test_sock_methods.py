@@ -331,3 +331,20 @@ def test_a_replaced_receive_of_the_class_is_called(
     ours, _ = pair
     monkeypatch.setattr(socket.socket, "recv", lambda sock, size: b"replaced")
     assert loop.run_until_complete(loop.sock_recv(ours, 10)) == b"replaced"
+
+
+def test_a_removed_reader_leaves_the_receive_waiting(loop: Loop, pair: Pair) -> None:
+    ours, _ = pair
+
+    async def main() -> bool:
+        waiting = asyncio.create_task(loop.sock_recv(ours, 10))
+        await asyncio.sleep(0)
+        assert loop.remove_reader(ours)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        ended = waiting.done()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        return ended
+
+    assert loop.run_until_complete(main()) is False

@@ -158,3 +158,20 @@ def test_a_reader_in_the_place_of_a_receive_leaves_it_waiting(pair: Pair) -> Non
         assert loop.remove_reader(near)
 
     maypole.run(main())
+
+
+def test_a_cancelled_writer_beside_a_receive_leaves_nothing_watched(pair: Pair) -> None:
+    near, far = pair
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        handle = loop._add_writer(near.fileno(), lambda: None)
+        waiting = asyncio.create_task(loop.sock_recv(near, 16))
+        await asyncio.sleep(0)
+        handle.cancel()
+        far.send(b"data")
+        assert await waiting == b"data"
+        assert near.fileno() not in loop._watched_fds()
+        assert not registered(loop).get(near.fileno(), 0) & (select.EPOLLIN | select.EPOLLOUT)
+
+    maypole.run(main())

@@ -428,10 +428,10 @@ impl<T> Sources<T> {
         {
             let replaced = source.side_mut(side).replace(item);
             // What was watched for one event is watched for all from now on.
-            let change = if replaced.is_some() && !std::mem::take(&mut source.once) {
+            let was_once = std::mem::take(&mut source.once);
+            let change = if replaced.is_some() && !was_once {
                 Change::Unchanged
             } else {
-                source.once = false;
                 Change::Modify(source.interest())
             };
             return Registration {

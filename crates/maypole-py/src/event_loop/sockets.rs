@@ -13,7 +13,7 @@ use crate::capi::object::none;
 use crate::capi::{Args, Obj, Owned, Result, call, names};
 use crate::transport::receive::{Room, Source, receive};
 
-/// `_receive_now(sock, n)`: up to `n` bytes, or `None` where `sock.recv(n)` raises `BlockingIOError` or `InterruptedError`.
+/// `_receive_now(sock, n)`: up to `n` bytes, or `None` if there is nothing yet, even of a socket that blocks.
 pub(super) fn receive_now(this: &LoopObject, args: Args<'_>) -> Result<Owned> {
     let (given, _) = args.at_least("_receive_now", &["sock", "n"], 2)?;
     let (socket, size) = (given[0], given[1]);

@@ -72,11 +72,9 @@ fn add(this: &LoopObject, args: Args<'_>, side: Side, method: &str) -> Result<Ow
         return Err(error);
     }
     debug_assert!(!interest.is_empty());
-    if let Some(replaced) = registration.replaced
-        && handle::types().is_own(&replaced)
-    {
-        replaced.call_method(&crate::capi::names::get().cancel, &[])?;
-    }
+    registration
+        .replaced
+        .map_or(Ok(()), |replaced| cancel_handle(&replaced))?;
     Ok(handle)
 }
 
@@ -90,11 +88,16 @@ fn remove(this: &LoopObject, args: Args<'_>, side: Side, method: &str) -> Result
         return Ok(boolean(false));
     };
     let applied = apply(this, fd, key, change);
-    // Who waits for one event goes on waiting, as in asyncio.
-    if handle::types().is_own(&handle) {
-        handle.call_method(&crate::capi::names::get().cancel, &[])?;
-    }
+    cancel_handle(&handle)?;
     applied.map(|()| boolean(true))
+}
+
+/// Cancels a reader or writer that has lost its place; one that waits for a single event goes on waiting, as in asyncio.
+fn cancel_handle(item: &Obj) -> Result<()> {
+    if handle::types().is_own(item) {
+        item.call_method(&names::get().cancel, &[])?;
+    }
+    Ok(())
 }
 
 fn take(this: &LoopObject, fd: RawFd, side: Side) -> Option<(Owned, Key, Change)> {
@@ -166,12 +169,9 @@ impl LoopObject {
             drop(take(self, fd, Side::Read));
             return Err(raised);
         }
-        if let Some(replaced) = registration.replaced
-            && handle::types().is_own(&replaced)
-        {
-            replaced.call_method(&names::get().cancel, &[])?;
-        }
-        Ok(())
+        registration
+            .replaced
+            .map_or(Ok(()), |replaced| cancel_handle(&replaced))
     }
 
     /// Ends the watch of [`LoopObject::watch_once`], unless its event came, or another has taken the place of `item`.
